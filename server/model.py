@@ -1,0 +1,99 @@
+"""The common message model: what both protocols translate into and out of.
+
+:class:`Message` is at once the JSON wire frame of cmd 10 and 11 (and of what is passed on), the
+document in the history and what an XMPP stanza is made from. ``docs/wire.md`` lists the fields.
+"""
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+
+from server.errors import ChatError
+
+SINGLE = 10
+GROUP = 11
+
+MAX_ID = 2**53 - 1
+"""Largest integer that JavaScript reads exactly."""
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+Amount = Annotated[int, msgspec.Meta(ge=-MAX_ID, le=MAX_ID)]
+
+
+class Message(msgspec.Struct, omit_defaults=True, gc=False):
+    """One message, or another entry of a conversation's log. Empty fields are left out on the wire.
+
+    ``id``, ``userid``, ``seq`` and ``ts`` (milliseconds since 1970 UTC) are the server's; ``cid``
+    is the sender's own id of up to 64 characters.
+    """
+
+    id: Id = 0
+    userid: Id = 0
+    cmd: Id = 0
+    chat: Id = 0
+    dstid: Id = 0
+    media: Id = 0
+    content: str = ""
+    pic: str = ""
+    url: str = ""
+    memo: str = ""
+    amount: Amount = 0
+    cid: str = ""
+    seq: Id = 0
+    ts: Id = 0
+    ref: Id = 0
+    at: list[Id] = []
+    state: str = ""
+
+
+CONTENT_FIELDS = ("cmd", "dstid", "media", "content", "pic", "url", "memo", "amount", "ref", "at")
+"""What "the same content" means for a repeated cid."""
+
+
+def has_same_content(one: Message, other: Message) -> bool:
+    """Whether a repeated cid names the message it named first."""
+    return all(getattr(one, field) == getattr(other, field) for field in CONTENT_FIELDS)
+
+
+def conversation(chat: int, userid: int, dstid: int) -> str:
+    """Storage key of a conversation: ``g<group>`` or ``<lower id>-<higher id>``, one for both sides."""
+    if chat == GROUP:
+        return f"g{dstid}"
+    return f"{userid}-{dstid}" if userid < dstid else f"{dstid}-{userid}"
+
+
+class User(msgspec.Struct, omit_defaults=True):
+    """Public profile of an account."""
+
+    id: int
+    username: str = ""
+    jid: str = ""
+    nickname: str = ""
+    avatar: str = ""
+    sex: str = ""
+    memo: str = ""
+
+
+_NEWLINES = re.compile("\r\n?")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+
+
+def clean_text(text: str, field: str, limit: int) -> str:
+    """``text`` as it is stored: CR LF and CR become LF.
+
+    Raises ``bad-field`` for characters XML cannot carry (XML 1.0 section 2.2) and ``too-long`` for
+    more than ``limit`` code points.
+    """
+    if "\r" in text:
+        text = _NEWLINES.sub("\n", text)
+    if len(text) > limit:
+        raise ChatError("too-long", f"{field} has {len(text)} characters, at most {limit} are allowed")
+    if not text.isprintable() and (bad := _NOT_XML.search(text)):
+        raise ChatError("bad-field", f"{field} has a character (U+{ord(bad[0]):04X}) that XML cannot carry")
+    return text
+
+
+def to_document(message: Message) -> dict[str, Any]:
+    """The filled fields of a message, for storage."""
+    return {name: value for name in message.__struct_fields__ if (value := getattr(message, name))}
