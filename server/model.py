@@ -5,7 +5,7 @@ document in the history and what an XMPP stanza is made from. ``docs/wire.md`` l
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -63,7 +63,7 @@ def conversation(chat: int, userid: int, dstid: int) -> str:
     return f"{userid}-{dstid}" if userid < dstid else f"{dstid}-{userid}"
 
 
-class User(msgspec.Struct, omit_defaults=True):
+class User(msgspec.Struct):
     """Public profile of an account."""
 
     id: int
@@ -73,6 +73,31 @@ class User(msgspec.Struct, omit_defaults=True):
     avatar: str = ""
     sex: str = ""
     memo: str = ""
+
+
+Role = Literal["owner", "admin", "member"]
+
+
+class Member(msgspec.Struct):
+    """One user in a group. ``floor``: what is at or below this seq was before the joining."""
+
+    id: int
+    role: Role
+    joined: int
+    floor: int
+
+
+class Group(msgspec.Struct):
+    """A group with all its members, as the router needs it."""
+
+    id: int
+    name: str
+    owner: int
+    members: dict[int, Member]
+    avatar: str = ""
+    memo: str = ""
+    history: Literal["joined", "all"] = "joined"
+    muted_all: bool = False
 
 
 _NEWLINES = re.compile("\r\n?")

@@ -1,0 +1,224 @@
+"""JSON over WebSocket: ``GET /chat?id=<user id>&token=<access token or ticket>``.
+
+``prepare`` refuses with 403 before the upgrade, ``open`` binds the connection into the ClientMap;
+from then on :class:`ChatSession` hears the frames.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable
+from urllib.parse import parse_qs
+
+import msgspec
+from tornado.web import HTTPError
+
+from handlers.frames import frame
+from handlers.json_codec import (
+    JsonCodec,
+    decode_message,
+    decode_query,
+    encode,
+    error_frame,
+    reference,
+)
+from handlers.origin import check_origin
+from handlers.wire import Wire, WireHandler
+from server.clients import ClientNode, Pending, now_ms
+from server.errors import ChatError, Close, StorageAway
+from server.history import Conversation
+from server.model import GROUP, MAX_ID, SINGLE, Message
+from server.services import Services
+from server.tokens import Identity
+
+log = logging.getLogger(__name__)
+
+REFUSALS_PER_MINUTE = 200
+"""Sends refused with ``slow-down`` within a minute before the connection is closed (4429)."""
+
+CODEC = JsonCodec()
+
+
+class Heartbeat(msgspec.Struct):
+    """Answer to cmd 0."""
+
+    ts: int
+    cmd: int = 0
+
+
+class ConversationsAnswer(msgspec.Struct, omit_defaults=True):
+    """Answer to cmd 30."""
+
+    cmd: int
+    conversations: list[Conversation]
+    more: bool
+    rid: str = ""
+
+
+class HistoryAnswer(msgspec.Struct, omit_defaults=True):
+    """Answer to cmd 31."""
+
+    cmd: int
+    chat: int
+    dstid: int
+    messages: list[Message]
+    more: bool
+    rid: str = ""
+
+
+class ChatHandler(WireHandler):
+    """The handshake of one connection."""
+
+    identity: Identity
+
+    def initialize(self, services: Services) -> None:
+        self.services = services
+
+    async def prepare(self) -> None:
+        """Raises ``HTTPError``: 403 for origin, id or token, 429 too many, 503 draining or no store."""
+        check_origin(self)
+        services = self.services
+        if services.draining:
+            raise HTTPError(503)
+        userid, token = self._credentials()
+        try:
+            self.identity = await services.tokens.handshake(userid, token)
+            services.addresses.check(self.request.remote_ip or "")
+        except StorageAway as error:
+            raise HTTPError(503) from error
+        except ChatError as error:
+            raise HTTPError(429 if error.slug == "slow-down" else 403) from error
+
+    async def open(self, *args: str, **kwargs: str) -> None:
+        """Binds the account's connection."""
+        user = await self.services.accounts.user(self.identity.userid)
+        if user is None:
+            self.wire.end(Close.DISABLED)
+            return
+        node = ClientNode(
+            user,
+            CODEC,
+            self.wire,
+            sid=self.identity.sid,
+            device=self.request.headers.get("User-Agent", "")[:200],
+            address=self.request.remote_ip or "",
+        )
+        self.session = ChatSession(self.services, node, self.wire)
+
+    def _credentials(self) -> tuple[int, str]:
+        """Raises ``HTTPError`` 403 for what is malformed; Tornado's parsing would answer 400."""
+        query = parse_qs(self.request.query, keep_blank_values=True, errors="replace")
+        ids, tokens = query.get("id", []), query.get("token", [])
+        scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
+        if not tokens and scheme.lower() == "bearer":
+            tokens = [bearer.strip()]
+        if len(ids) != 1 or len(tokens) != 1:
+            raise HTTPError(403)
+        digits = ids[0]
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 16):
+            raise HTTPError(403)
+        userid = int(digits)
+        if not 0 < userid <= MAX_ID:
+            raise HTTPError(403)
+        return userid, tokens[0]
+
+
+class ChatSession:
+    """What a JSON connection says, turned into calls of the router and the history."""
+
+    __slots__ = ("_bad", "_max_depth", "_node", "_refused", "_router", "_services", "_window", "_wire")
+
+    def __init__(self, services: Services, node: ClientNode, wire: Wire) -> None:
+        self._services = services
+        self._router = services.router
+        self._node = node
+        self._wire = wire
+        self._max_depth = services.settings.limits.frame_depth
+        self._bad = self._refused = 0
+        self._window = 0.0
+        services.addresses.enter(node.address)
+        services.metrics.connected("json")
+        oldest = services.clients.bind(node)
+        if oldest is not None:
+            oldest.end(Close.REPLACED)
+
+    def on_message(self, payload: bytes) -> Pending:
+        """One text frame. Returns what has to be awaited before the next one."""
+        try:
+            message = decode_message(payload, self._max_depth)
+        except ChatError as error:
+            self._refuse(error, *reference(payload))
+            return None
+        cmd = message.cmd
+        if cmd in (SINGLE, GROUP):
+            try:
+                pending = self._router.submit(message, self._node)
+            except ChatError as error:
+                self._refuse(error, message.cid)
+                return None
+            return None if pending is None else self._submitted(pending, message.cid)
+        if cmd == 0:
+            self._node.send(frame(encode(Heartbeat(now_ms()))))
+            return None
+        if cmd in (30, 31):
+            return self._answer(cmd, payload)
+        self._refuse(ChatError("unknown-cmd", f"cmd {cmd} is not for clients"), message.cid)
+        return None
+
+    def on_close(self) -> None:
+        """The connection is gone."""
+        self._services.clients.unbind(self._node)
+        self._services.addresses.leave(self._node.address)
+        self._services.metrics.disconnected("json")
+
+    async def _submitted(self, pending: Awaitable[None], cid: str) -> None:
+        try:
+            await pending
+        except ChatError as error:
+            self._refuse(error, cid)
+        except StorageAway:
+            self._refuse(ChatError("storage-away"), cid)
+
+    async def _answer(self, cmd: int, payload: bytes) -> None:
+        rid, userid, history = "", self._node.userid, self._services.history
+        try:
+            query = decode_query(payload)
+            rid = query.rid
+            answer: ConversationsAnswer | HistoryAnswer
+            if cmd == 30:
+                conversations, more = await history.conversations(userid)
+                answer = ConversationsAnswer(cmd, conversations, more, rid)
+            else:
+                page = await history.read(
+                    userid,
+                    query.chat,
+                    query.dstid,
+                    before=query.before,
+                    after=query.after,
+                    limit=query.limit,
+                )
+                answer = HistoryAnswer(
+                    cmd, query.chat, query.dstid, page.messages, page.more, rid
+                )
+        except ChatError as error:
+            self._refuse(error, "", rid or reference(payload)[1])
+        except StorageAway:
+            self._refuse(ChatError("storage-away"), "", rid)
+        else:
+            self._node.send(frame(encode(answer)))
+
+    def _refuse(self, error: ChatError, cid: str = "", rid: str = "") -> None:
+        """Tells the client; closes when it has been told too often within a minute."""
+        log.debug("frame_refused user=%d slug=%s", self._node.userid, error.slug)
+        self._services.metrics.error(error.slug)
+        self._node.send(error_frame(error, cid, rid))
+        now = time.monotonic()
+        if now - self._window > 60:
+            self._window, self._bad, self._refused = now, 0, 0
+        if error.status == 400:
+            self._bad += 1
+            if self._bad > self._services.settings.limits.bad_frames_per_minute:
+                self._node.end(Close.BAD_FRAMES)
+        elif error.slug == "slow-down":
+            self._refused += 1
+            if self._refused > REFUSALS_PER_MINUTE:
+                self._node.end(Close.OVER_RATE)

@@ -1,0 +1,151 @@
+"""The JSON side's words: decoding client frames, and the frames that the server sends.
+
+Frames are msgspec structs decoded in one pass; see ``docs/wire.md`` for the contract.
+"""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from handlers.frames import frame
+from server.clients import Envelope, Event
+from server.errors import ChatError
+from server.model import Id, Message, User
+
+encode = msgspec.json.Encoder().encode
+
+
+class Query(msgspec.Struct):
+    """cmd 30 and 31: what a client asks. ``rid`` comes back in the answer."""
+
+    rid: str = ""
+    chat: Id = 0
+    dstid: Id = 0
+    before: Id | None = None
+    after: Id | None = None
+    limit: Id = 50
+
+
+class Reference(msgspec.Struct):
+    """What is left of a frame that could not be decoded: which request it was."""
+
+    cid: Any = None
+    rid: Any = None
+
+
+class Ack(msgspec.Struct, omit_defaults=True):
+    """cmd 1: the message with this cid is durable."""
+
+    cmd: int
+    cid: str
+    id: int
+    seq: int
+    ts: int
+    dup: bool = False
+
+
+class Error(msgspec.Struct, omit_defaults=True):
+    """cmd 2: what went wrong; ``retry_after`` seconds."""
+
+    cmd: int
+    code: int
+    reason: str
+    detail: str
+    cid: str = ""
+    rid: str = ""
+    retry_after: float | None = None
+
+
+_decode_message = msgspec.json.Decoder(Message).decode
+_decode_query = msgspec.json.Decoder(Query).decode
+_decode_reference = msgspec.json.Decoder(Reference).decode
+_STRINGS = re.compile(rb'"((?:[^"\\]+|\\.)*)"(\s*:)?', re.DOTALL)
+
+
+def decode_message(payload: bytes, max_depth: int) -> Message:
+    """One client frame. Raises ``bad-json`` or ``bad-field``."""
+    if payload.count(b"[") + payload.count(b"{") > max_depth and _depth(payload) > max_depth:
+        raise ChatError("bad-json", f"nested deeper than {max_depth}")
+    try:
+        message = _decode_message(payload)
+    except msgspec.ValidationError as error:
+        raise ChatError("bad-field", str(error)) from error
+    except msgspec.DecodeError as error:
+        raise ChatError("bad-json", str(error)) from error
+    keys = [key for key, colon in _STRINGS.findall(payload) if colon]
+    if len(keys) != len(set(keys)):
+        _refuse_duplicate_keys(payload)
+    if message.cmd == 0 and b"cmd" not in keys:
+        raise ChatError("bad-field", "cmd is missing")
+    return message
+
+
+def decode_query(payload: bytes) -> Query:
+    """The fields of cmd 30 and 31. Raises ``bad-field``."""
+    try:
+        return _decode_query(payload)
+    except msgspec.ValidationError as error:
+        raise ChatError("bad-field", str(error)) from error
+
+
+def reference(payload: bytes) -> tuple[str, str]:
+    """The cid and rid of a frame that is otherwise wrong, each empty if it has none."""
+    try:
+        found = _decode_reference(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return "", ""
+    cid = found.cid if isinstance(found.cid, str) else ""
+    rid = found.rid if isinstance(found.rid, str) else ""
+    return cid[:64], rid[:64]
+
+
+def error_frame(error: ChatError, cid: str = "", rid: str = "") -> bytes:
+    """A ready cmd 2."""
+    return frame(
+        encode(Error(2, error.status, error.slug, error.detail, cid, rid, error.retry_after))
+    )
+
+
+class JsonCodec:
+    """See :class:`server.clients.Codec`: one encoding serves every JSON connection."""
+
+    per_user = False
+
+    def message(self, envelope: Envelope, viewer: User) -> bytes | None:
+        return frame(encode(envelope.message))
+
+    def event(self, event: Event) -> bytes | None:
+        return frame(encode(event.body))
+
+    def ack(self, envelope: Envelope) -> bytes | None:
+        message = envelope.message
+        if not message.cid:
+            return None
+        ack = Ack(1, message.cid, message.id, message.seq, message.ts, envelope.dup)
+        return frame(encode(ack))
+
+    def error(self, envelope: Envelope, error: ChatError) -> bytes | None:
+        return error_frame(error, envelope.message.cid)
+
+
+def _depth(payload: bytes) -> int:
+    depth = deepest = 0
+    for byte in _STRINGS.sub(b"", payload):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _refuse_duplicate_keys(payload: bytes) -> None:
+    """Raises ``bad-json`` if an object has a key twice; two objects may share their keys."""
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ChatError("bad-json", "an object has the same key twice")
+
+    json.loads(payload, object_pairs_hook=check)

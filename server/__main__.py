@@ -1,0 +1,112 @@
+"""The command line: ``python -m server``, after ``pip install`` also ``tandem``.
+
+Exit status: 0 well, 1 the server or the command failed, 2 wrong arguments or settings, 130 Ctrl-C.
+"""
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from server import __version__
+from server.settings import Settings, SettingsError, load
+
+
+class PasswordError(Exception):
+    """No password could be read."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs what the arguments (``sys.argv`` without the program for None) ask for."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load(options.config, os.environ)
+    except SettingsError as error:
+        return _fail(str(error), 2)
+    if options.check_config:
+        sys.stdout.write("the settings are well\n")
+        return 0
+    try:
+        return _run(options, settings)
+    except PasswordError as error:
+        return _fail(f"tandem: {error}", 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    # Only now, so that --version and --check-config need none of the server's libraries.
+    from server import app
+
+    if options.command == "users":
+        return app.users(settings)
+    if options.command == "adduser":
+        return app.adduser(settings, options.name, _password(options.password_stdin))
+    if options.command == "passwd":
+        return app.passwd(settings, options.name, _password(options.password_stdin))
+    return app.serve(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Without a default here, a subcommand does not forget a --config that came before it.
+    config = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    config.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file that overrides conf/default.toml"
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="Tandem, a chat server for JSON WebSocket and XMPP clients. "
+        "Without a command it serves, until SIGTERM or Ctrl-C.",
+        epilog="Every setting can also be given as TANDEM_<SECTION>_<KEY> in the environment.",
+        parents=[config],
+    )
+    parser.set_defaults(config=None)
+    parser.add_argument(
+        "--check-config", action="store_true", help="say what is wrong with the settings, and end"
+    )
+    parser.add_argument("--version", action="version", version=f"Tandem {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for command, help_text in (
+        ("adduser", "make an account"),
+        ("passwd", "change an account's password and end its sessions"),
+    ):
+        subparser = commands.add_parser(command, help=help_text, parents=[config])
+        subparser.add_argument("name", metavar="NAME", help="username")
+        subparser.add_argument(
+            "--password-stdin",
+            action="store_true",
+            help="take the first line of standard input instead of asking",
+        )
+    commands.add_parser("users", help="list the accounts", parents=[config])
+    return parser
+
+
+def _password(from_stdin: bool) -> str:
+    """The password: the first line of stdin, or asked for twice. Raises :class:`PasswordError`."""
+    if from_stdin:
+        try:
+            password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise PasswordError("the password on standard input is not UTF-8") from None
+        if not password:
+            raise PasswordError("there is no password on standard input")
+        return password
+    try:
+        password = getpass.getpass("Password: ")
+        again = getpass.getpass("Again: ")
+    except EOFError:
+        raise PasswordError("no password was given; --password-stdin reads it from a pipe") from None
+    if password != again:
+        raise PasswordError("the two passwords differ")
+    return password
+
+
+def _fail(text: str, status: int) -> int:
+    sys.stderr.write(f"{text}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""Accounts: sign-up, passwords, profiles. Profiles are cached, so a message needs no database read."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from server.clients import now_ms
+from server.errors import ChatError
+from server.limits import LoginGuard, Window
+from server.model import MAX_ID, User, clean_text
+from server.passwords import HashName, Passwords, ScramVerifier, flaw
+from server.ports import AccountStore, Document
+from server.settings import Settings
+
+CACHED = 100_000
+"""Profiles in memory (about 50 MiB)."""
+FOUND = 20
+"""Users that a search answers with."""
+
+_USERNAME = re.compile(r"[a-z][a-z0-9._-]{2,31}", re.ASCII)
+_MOBILE = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{1,16}", re.ASCII)
+_PROFILE_LIMITS = {"nickname": 64, "avatar": 2048, "sex": 16, "memo": 200}
+
+
+class Me(msgspec.Struct):
+    """One's own profile. ``created``: milliseconds since 1970 UTC."""
+
+    id: int
+    username: str
+    jid: str
+    mobile: str
+    nickname: str
+    avatar: str
+    sex: str
+    memo: str
+    created: int
+
+
+class Accounts:
+    """The accounts of this service. Raises ``storage-away`` errors of its store as they are."""
+
+    def __init__(self, store: AccountStore, passwords: Passwords, settings: Settings) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._domain = settings.xmpp.domain
+        self._registration = settings.auth.registration
+        self._guard = LoginGuard(settings.limits)
+        scale = settings.limits.rate_scale
+        self._registrations = Window(settings.limits.registrations_per_hour * scale, 3600)
+        self._cache: dict[int, User] = {}
+
+    async def register(
+        self,
+        *,
+        username: str | None = None,
+        mobile: str | None = None,
+        password: str,
+        nickname: str | None = None,
+        address: str,
+    ) -> User:
+        """Makes an account over the network.
+
+        Raises ``registration-closed``, ``invalid`` (with ``fields``), ``taken``, ``slow-down``.
+        """
+        if self._registration != "open":
+            raise ChatError("registration-closed", "ask the operator of this service for an account")
+        wait = self._registrations.wait_s(address)
+        if wait:
+            raise ChatError("slow-down", "too many registrations from here", retry_after=int(wait) + 1)
+        user = await self.create(
+            username=username, mobile=mobile, password=password, nickname=nickname
+        )
+        self._registrations.count(address)
+        return user
+
+    async def create(
+        self,
+        *,
+        username: str | None = None,
+        mobile: str | None = None,
+        password: str,
+        nickname: str | None = None,
+    ) -> User:
+        """Makes an account. Raises ``invalid`` (with ``fields``) or ``taken``."""
+        wrong: dict[str, str] = {}
+        username = username.lower() if username else ""
+        if username and not _USERNAME.fullmatch(username):
+            wrong["username"] = "3 to 32 of a-z 0-9 . _ - beginning with a letter"
+        if mobile and not _MOBILE.fullmatch(mobile):
+            wrong["mobile"] = "international form: + and 7 to 15 digits"
+        if reason := flaw(password):
+            wrong["password"] = reason
+        if nickname:
+            try:
+                nickname = clean_text(nickname, "nickname", _PROFILE_LIMITS["nickname"])
+            except ChatError as error:
+                wrong["nickname"] = error.detail
+        if wrong:
+            raise ChatError("invalid", "some fields are wrong", fields=wrong)
+        if username and await self._store.by_name("username", username):
+            raise ChatError("taken", "this username is taken", fields={"username": "taken"})
+        document: Document = {
+            "nickname": nickname or username,
+            "created": now_ms(),
+            **await self._passwords.hash(password),
+        }
+        if username:
+            document["username"] = username
+        if mobile:
+            document["mobile"] = mobile
+        document["_id"] = await self._store.next_id()
+        taken = await self._store.insert(document)
+        if taken:
+            raise ChatError("taken", f"this {taken} is taken", fields={taken: "taken"})
+        return self._remember(document)
+
+    async def log_in(
+        self,
+        *,
+        username: str | None = None,
+        mobile: str | None = None,
+        userid: int | None = None,
+        password: str,
+        address: str,
+    ) -> User:
+        """Checks a password. Raises ``not-logged-in`` for any wrong pair, ``slow-down``, ``busy``."""
+        name = username.lower() if username else mobile or str(userid or "")
+        self._guard.check(address, name)
+        document = await self._document(username, mobile, userid)
+        stored = document["password"] if document else None
+        if len(password) > 1024 or not await self._passwords.check(stored, password):
+            await asyncio.sleep(self._guard.failed(address, name))
+            raise ChatError("not-logged-in", "wrong name or password")
+        assert document is not None
+        self._guard.succeeded(address, name)
+        if document.get("disabled"):
+            raise ChatError("not-logged-in", "wrong name or password")
+        if self._passwords.needs_upgrade(document):
+            await self._store.update(document["_id"], await self._passwords.hash(password))
+        return self._remember(document)
+
+    async def set_password(self, userid: int, password: str) -> None:
+        """Stores a new password. Raises ``invalid``."""
+        if reason := flaw(password):
+            raise ChatError("invalid", "this password is not accepted", fields={"password": reason})
+        await self._store.update(userid, await self._passwords.hash(password))
+
+    async def verifier(self, localpart: str, hash_name: HashName) -> ScramVerifier:
+        """SCRAM verifier of an account; a stable made-up one where there is none."""
+        document = await self._by_localpart(localpart)
+        if document is not None and document.get("disabled"):
+            document = None
+        user = self._remember(document) if document else None
+        return self._passwords.verifier(document, user, localpart.lower(), hash_name)
+
+    def check_login_rate(self, address: str, localpart: str) -> None:
+        """Raises ``slow-down`` after too many failures."""
+        self._guard.check(address, localpart.lower())
+
+    def login_failed(self, address: str, localpart: str) -> float:
+        """Counts a failed SASL login; gives the seconds by which to delay the answer."""
+        return self._guard.failed(address, localpart.lower())
+
+    def login_succeeded(self, address: str, localpart: str) -> None:
+        self._guard.succeeded(address, localpart.lower())
+
+    def cached(self, userid: int) -> User | None:
+        """The profile if it is in memory."""
+        return self._cache.get(userid)
+
+    async def user(self, userid: int) -> User | None:
+        """The public profile, or None for no such account."""
+        user = self._cache.get(userid)
+        if user is None and 0 < userid <= MAX_ID and (found := await self._store.by_id(userid)):
+            user = self._remember(found)
+        return user
+
+    async def users(self, userids: Iterable[int]) -> dict[int, User]:
+        """The public profiles of those that exist."""
+        users: dict[int, User] = {}
+        missing: list[int] = []
+        for userid in set(userids):
+            user = self._cache.get(userid)
+            if user is None:
+                missing.append(userid)
+            else:
+                users[userid] = user
+        if missing:
+            for document in await self._store.by_ids(missing):
+                users[document["_id"]] = self._remember(document)
+        return users
+
+    async def find(self, localpart: str) -> User | None:
+        """The account that a JID's localpart names: a username in any case, or an id's digits."""
+        if _DIGITS.fullmatch(localpart):
+            return await self.user(int(localpart))
+        document = await self._by_localpart(localpart)
+        return self._remember(document) if document else None
+
+    async def search(self, query: str) -> list[User]:
+        """Users by username prefix, exact id or exact mobile."""
+        query = query.strip().lower()
+        found: dict[int, Document] = {}
+        if _DIGITS.fullmatch(query) and (document := await self._store.by_id(int(query))):
+            found[document["_id"]] = document
+        if _MOBILE.fullmatch(query) and (document := await self._store.by_name("mobile", query)):
+            found[document["_id"]] = document
+        if re.fullmatch(r"[a-z][a-z0-9._-]{0,31}", query, re.ASCII):
+            for document in await self._store.by_prefix(query, FOUND):
+                found[document["_id"]] = document
+        return [self._remember(document) for document in found.values()]
+
+    async def me(self, userid: int) -> Me:
+        """One's own profile. Raises ``no-such-user``."""
+        document = await self._store.by_id(userid)
+        if document is None:
+            raise ChatError("no-such-user")
+        user = self._remember(document)
+        return Me(
+            id=user.id,
+            username=user.username,
+            jid=user.jid,
+            mobile=document.get("mobile", ""),
+            nickname=user.nickname,
+            avatar=user.avatar,
+            sex=user.sex,
+            memo=user.memo,
+            created=document["created"],
+        )
+
+    async def update_me(self, userid: int, changes: dict[str, str]) -> Me:
+        """Changes nickname, avatar, sex or memo. Raises ``invalid`` with ``fields``."""
+        wrong: dict[str, str] = {}
+        clean: dict[str, Any] = {}
+        for field, value in changes.items():
+            try:
+                clean[field] = clean_text(value, field, _PROFILE_LIMITS[field])
+            except ChatError as error:
+                wrong[field] = error.detail
+        if clean.get("avatar") and not clean["avatar"].startswith(("http://", "https://")):
+            wrong["avatar"] = "an http or https address"
+        if wrong:
+            raise ChatError("invalid", "some fields are wrong", fields=wrong)
+        if clean:
+            await self._store.update(userid, clean)
+        return await self.me(userid)
+
+    async def everyone(self) -> list[User]:
+        """All accounts, for the operator."""
+        return [self._remember(document) for document in await self._store.everyone()]
+
+    async def _document(
+        self, username: str | None, mobile: str | None, userid: int | None
+    ) -> Document | None:
+        if username:
+            return await self._by_localpart(username)
+        if mobile:
+            return await self._store.by_name("mobile", mobile)
+        if userid is not None and 0 < userid <= MAX_ID:
+            return await self._store.by_id(userid)
+        return None
+
+    async def _by_localpart(self, localpart: str) -> Document | None:
+        name = localpart.lower()
+        if _DIGITS.fullmatch(name):
+            return await self._store.by_id(int(name))
+        if _USERNAME.fullmatch(name):
+            return await self._store.by_name("username", name)
+        return None
+
+    def _remember(self, document: Document) -> User:
+        userid, username = document["_id"], document.get("username", "")
+        user = User(
+            id=userid,
+            username=username,
+            jid=f"{username or userid}@{self._domain}",
+            nickname=document.get("nickname", ""),
+            avatar=document.get("avatar", ""),
+            sex=document.get("sex", ""),
+            memo=document.get("memo", ""),
+        )
+        if userid not in self._cache and len(self._cache) >= CACHED:
+            del self._cache[next(iter(self._cache))]
+        self._cache[userid] = user
+        return user

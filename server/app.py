@@ -1,0 +1,256 @@
+"""The composition root: builds a node's parts in one readable list and stops them in reverse."""
+
+import asyncio
+import logging
+import resource
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import uvloop
+
+from handlers.http import listen_http
+from handlers.hygiene import install_log_hygiene
+from handlers.xmpp_stream import XmppServers
+from server.accounts import Accounts
+from server.bus.local import LocalBus
+from server.clients import AddressCounter, ClientMap
+from server.datadir import DataDirError, DataDirLock
+from server.errors import ChatError, Close, StorageAway
+from server.groups import Groups
+from server.history import History
+from server.limits import SendRate
+from server.metrics import Metrics
+from server.offline import Offline
+from server.passwords import Passwords
+from server.router import Router
+from server.services import Services
+from server.settings import Settings
+from server.store.mongo import MongoStore, SchemaTooNew, open_store
+from server.store.mongod import MongodError, PrivateMongod
+from server.tokens import Tokens, fingerprint, load_signing_key
+from server.writer import Writer
+
+log = logging.getLogger(__name__)
+
+GOODBYE_S = 2.0
+"""How long clients have to close after they were told that the server stops."""
+
+
+class StartError(Exception):
+    """Why the node cannot start, in words for the operator."""
+
+
+def serve(settings: Settings) -> int:
+    """Runs a node until SIGTERM or SIGINT. Returns the exit status."""
+    _set_up_logging(settings)
+    return _run(lambda: _serve(settings))
+
+
+def adduser(settings: Settings, name: str, password: str) -> int:
+    """Makes an account, whatever ``auth.registration`` says."""
+
+    async def add(accounts: Accounts, _: Tokens) -> None:
+        user = await accounts.create(username=name, password=password)
+        sys.stdout.write(f"added {user.jid} with id {user.id}\n")
+
+    return _run(lambda: _operate(settings, add))
+
+
+def passwd(settings: Settings, name: str, password: str) -> int:
+    """Sets a password and ends the account's sessions."""
+
+    async def change(accounts: Accounts, tokens: Tokens) -> None:
+        user = await accounts.find(name)
+        if user is None:
+            raise StartError(f"there is no user {name}")
+        await accounts.set_password(user.id, password)
+        await tokens.end_all(user.id)
+        sys.stdout.write(f"changed the password of {user.jid}; its sessions have ended\n")
+
+    return _run(lambda: _operate(settings, change))
+
+
+def users(settings: Settings) -> int:
+    """Prints the accounts."""
+
+    async def show(accounts: Accounts, _: Tokens) -> None:
+        for user in await accounts.everyone():
+            sys.stdout.write(f"{user.id}\t{user.jid}\t{user.nickname}\n")
+
+    return _run(lambda: _operate(settings, show))
+
+
+@asynccontextmanager
+async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Services]:
+    """A node's parts, without its listeners. ``stack`` stops what they hold."""
+    store = await _open_database(settings, stack)
+    key = load_signing_key(settings.auth, settings.data.dir)
+    if not await store.agree_on_key(fingerprint(key)):
+        raise StartError(
+            "auth.signing_key is not the key of this database's other nodes: "
+            "give every node the same key"
+        )
+    metrics = Metrics()
+    clients = ClientMap(max(1, int(settings.limits.connections_per_user * settings.limits.rate_scale)))
+    passwords = Passwords(settings.auth, key)
+    stack.callback(passwords.close)
+    accounts = Accounts(store.accounts, passwords, settings)
+    tokens = Tokens(store.sessions, clients, settings.auth, key)
+    bus = LocalBus()
+    stack.push_async_callback(bus.close)
+    groups = Groups(
+        store.groups,
+        accounts,
+        settings.limits,
+        next_id=store.accounts.next_id,
+        seq_of_last=lambda conv: writer.seq_of_last(conv),
+        notify=lambda userids, body: router.notify(userids, body),
+    )
+    router = Router(
+        clients, accounts, groups, bus, metrics, SendRate(settings.limits), settings.limits
+    )
+    writer = router.writer = Writer(
+        store.messages,
+        store.conversations,
+        metrics,
+        queue_documents=settings.limits.queue_documents,
+        queue_bytes=settings.limits.queue_bytes,
+        hold_s=settings.limits.hold_s,
+        stored=router.on_stored,
+        refused=router.on_refused,
+    )
+    offline = Offline(store.accounts)
+    stack.push_async_callback(offline.close)
+    yield Services(
+        settings=settings,
+        store=store,
+        accounts=accounts,
+        tokens=tokens,
+        groups=groups,
+        clients=clients,
+        addresses=AddressCounter(
+            max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
+        ),
+        router=router,
+        writer=writer,
+        history=History(
+            store.messages, store.conversations, store.groups, groups, accounts, settings.limits
+        ),
+        offline=offline,
+        metrics=metrics,
+    )
+
+
+async def _serve(settings: Settings) -> int:
+    _raise_descriptor_limit()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(build(settings, stack))
+        try:
+            http = listen_http(services)
+            xmpp = XmppServers(services)
+            await xmpp.start()
+        except OSError as error:
+            await services.writer.close(0)
+            raise StartError(f"cannot listen: {error.strerror or error}") from error
+        lag = asyncio.create_task(services.metrics.watch_loop(), name="loop-lag")
+        stack.callback(lag.cancel)
+        sys.stdout.write(_ready_line(settings))
+        sys.stdout.flush()
+        await stop.wait()
+        log.info("stopping connections=%d", len(services.clients.everyone()))
+        drained = await _drain(services)
+        http.stop()
+        await xmpp.close()
+        await http.close_all_connections()
+    log.info("stopped drained=%s", drained)
+    return 0 if drained else 1
+
+
+async def _drain(services: Services) -> bool:
+    """In-flight messages are stored and acked, then everybody is asked to come back later."""
+    services.draining = True
+    began = time.monotonic()
+    drained = await services.writer.close(services.settings.limits.shutdown_s - 2 * GOODBYE_S)
+    log.info("drained=%s seconds=%.1f", drained, time.monotonic() - began)
+    for node in services.clients.everyone():
+        node.end(Close.RESTART)
+    deadline = time.monotonic() + GOODBYE_S
+    while len(services.clients) and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+    return drained
+
+
+async def _open_database(settings: Settings, stack: AsyncExitStack) -> MongoStore:
+    settings.data.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    url = settings.mongodb.url
+    if not url:
+        stack.enter_context(DataDirLock(settings.data.dir))
+        mongod = await stack.enter_async_context(
+            PrivateMongod(settings.mongodb, settings.data.dir)
+        )
+        url = mongod.url
+    return await stack.enter_async_context(open_store(url, settings.mongodb))
+
+
+async def _operate(
+    settings: Settings, act: Callable[[Accounts, Tokens], Awaitable[None]]
+) -> int:
+    async with AsyncExitStack() as stack:
+        store = await _open_database(settings, stack)
+        key = load_signing_key(settings.auth, settings.data.dir)
+        passwords = Passwords(settings.auth, key)
+        stack.callback(passwords.close)
+        tokens = Tokens(store.sessions, ClientMap(1), settings.auth, key)
+        await act(Accounts(store.accounts, passwords, settings), tokens)
+    return 0
+
+
+def _run(main: Callable[[], Awaitable[int]]) -> int:
+    async def run() -> int:
+        return await main()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run())
+    except ChatError as error:
+        wrong = "; ".join(f"{k}: {v}" for k, v in (error.fields or {}).items())
+        sys.stderr.write(f"tandem: {error.detail}{': ' + wrong if wrong else ''}\n")
+    except StorageAway as error:
+        sys.stderr.write(f"tandem: the database does not answer ({error}): check mongodb.url\n")
+    except (StartError, MongodError, DataDirError, SchemaTooNew) as error:
+        sys.stderr.write(f"tandem: {error}\n")
+    return 1
+
+
+def _ready_line(settings: Settings) -> str:
+    scheme = "https" if settings.http.tls_certificate else "http"
+    http = settings.http.public_url or f"{scheme}://{settings.http.address}:{settings.http.port}"
+    return f"ready http={http} xmpp={settings.xmpp.address}:{settings.xmpp.port}\n"
+
+
+def _raise_descriptor_limit() -> None:
+    """Every connection is a descriptor; the usual soft limit of 1,024 is far too low."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    log.info("descriptors soft=%d hard=%d", soft, hard)
+
+
+def _set_up_logging(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log.level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    for noisy in ("pymongo", "motor", "asyncio", "slixmpp"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    install_log_hygiene()
+
+

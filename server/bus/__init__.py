@@ -1,0 +1,1 @@
+"""Buses between nodes: what :class:`server.ports.Bus` promises."""

@@ -1,0 +1,274 @@
+"""Groups: making them, their members, and the cache that the router fans out over."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from server.accounts import Accounts
+from server.clients import now_ms
+from server.errors import ChatError
+from server.limits import Window
+from server.model import GROUP, Group, Member, Role, clean_text, conversation
+from server.ports import Document, GroupStore
+from server.settings import Limits
+
+CACHED = 20_000
+"""Groups in memory with their members (about 100 bytes a member)."""
+NAME_CHARS = 64
+MEMO_CHARS = 1000
+AVATAR_CHARS = 2048
+
+GroupEvent = Literal["created", "joined", "left", "removed", "changed", "dissolved"]
+
+
+class GroupChange(msgspec.Struct):
+    """cmd 22: what happened to the group ``dstid``; ``userid`` is whom it happened to or who did it."""
+
+    event: GroupEvent
+    dstid: int
+    userid: int
+    cmd: int = 22
+
+
+class GroupView(msgspec.Struct):
+    """A group as one of its members sees it. ``count``: members."""
+
+    id: int
+    name: str
+    avatar: str
+    memo: str
+    owner: int
+    role: Role
+    count: int
+    history: Literal["joined", "all"]
+    muted_all: bool
+
+
+class MemberView(msgspec.Struct):
+    """A member as the others see it. Times are milliseconds since 1970 UTC, 0 for never."""
+
+    id: int
+    nickname: str
+    nick: str
+    role: Role
+    muted_until: int
+    joined: int
+
+
+class Groups:
+    """The groups of this service. Outsiders get ``not-a-member``, whether the group exists or not."""
+
+    def __init__(
+        self,
+        store: GroupStore,
+        accounts: Accounts,
+        limits: Limits,
+        *,
+        next_id: Callable[[], Awaitable[int]],
+        seq_of_last: Callable[[str], Awaitable[int]],
+        notify: Callable[[Sequence[int], Any], None],
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._limits = limits
+        self._next_id = next_id
+        self._seq_of_last = seq_of_last
+        self._notify = notify
+        self._made = Window(limits.groups_per_hour * limits.rate_scale, 3600)
+        self._cache: dict[int, Group] = {}
+
+    def cached(self, gid: int) -> Group | None:
+        return self._cache.get(gid)
+
+    async def load(self, gid: int) -> Group | None:
+        """The group with its members, or None."""
+        group = self._cache.get(gid)
+        if group is not None:
+            return group
+        document = await self._store.get(gid)
+        if document is None:
+            return None
+        members = await self._store.members(gid)
+        # Another loader may have come first, and changes since then went to its object.
+        group = self._cache.get(gid)
+        if group is None:
+            group = Group(
+                id=gid,
+                name=document["name"],
+                owner=document["owner"],
+                members={member["userid"]: _member(member) for member in members},
+                avatar=document.get("avatar", ""),
+                memo=document.get("memo", ""),
+                history=document.get("history", "joined"),
+            )
+            if len(self._cache) >= CACHED:
+                del self._cache[next(iter(self._cache))]
+            self._cache[gid] = group
+        return group
+
+    async def create(
+        self, owner: int, name: str, members: Sequence[int], avatar: str = "", memo: str = ""
+    ) -> GroupView:
+        """Makes a group. Raises ``invalid``, ``no-such-user``, ``slow-down``."""
+        name = clean_text(name.strip(), "name", NAME_CHARS)
+        if not name:
+            raise ChatError("invalid", "some fields are wrong", fields={"name": "is empty"})
+        memo = clean_text(memo, "memo", MEMO_CHARS)
+        if avatar and (not avatar.startswith(("http://", "https://")) or len(avatar) > AVATAR_CHARS):
+            raise ChatError("invalid", "some fields are wrong", fields={"avatar": "no web address"})
+        wait = self._made.wait_s(str(owner))
+        if wait:
+            raise ChatError("slow-down", "too many new groups", retry_after=int(wait) + 1)
+        everyone = list(dict.fromkeys([owner, *members]))
+        if len(everyone) > self._limits.group_members:
+            raise ChatError("too-long", f"at most {self._limits.group_members} members")
+        known = await self._accounts.users(everyone)
+        for userid in everyone:
+            if userid not in known:
+                raise ChatError("no-such-user", f"there is no user {userid}")
+        gid = await self._next_id()
+        now = now_ms()
+        joined = [
+            Member(userid, "owner" if userid == owner else "member", now, 0) for userid in everyone
+        ]
+        document = {"_id": gid, "name": name, "owner": owner, "created": now, "history": "joined"}
+        document.update({k: v for k, v in (("avatar", avatar), ("memo", memo)) if v})
+        await self._store.insert(document, [_document(gid, member) for member in joined])
+        self._made.count(str(owner))
+        group = await self.load(gid)
+        assert group is not None
+        self._notify(everyone, GroupChange("created", gid, owner))
+        return _view(group, owner)
+
+    async def of_user(self, userid: int) -> list[GroupView]:
+        """The groups that this user is in."""
+        mine = {member["gid"]: member for member in await self._store.of_user(userid)}
+        counts = await self._store.counts(list(mine))
+        return [
+            GroupView(
+                id=document["_id"],
+                name=document["name"],
+                avatar=document.get("avatar", ""),
+                memo=document.get("memo", ""),
+                owner=document["owner"],
+                role=mine[document["_id"]]["role"],
+                count=counts.get(document["_id"], 0),
+                history=document.get("history", "joined"),
+                muted_all=document.get("muted_all", False),
+            )
+            for document in await self._store.by_ids(list(mine))
+        ]
+
+    async def get(self, gid: int, userid: int) -> GroupView:
+        """The group as this member sees it. Raises ``not-a-member``."""
+        group, _ = await self.member(gid, userid)
+        return _view(group, userid)
+
+    async def member(self, gid: int, userid: int) -> tuple[Group, Member]:
+        """The group and the user's place in it. Raises ``not-a-member``."""
+        group = await self.load(gid)
+        member = group.members.get(userid) if group else None
+        if group is None or member is None:
+            raise ChatError("not-a-member", "you are not a member of this group")
+        return group, member
+
+    async def members(
+        self, gid: int, userid: int, after: int = 0, limit: int = 100
+    ) -> tuple[list[MemberView], bool]:
+        """Members with ids above ``after``, and whether there are more. Raises ``not-a-member``."""
+        group, _ = await self.member(gid, userid)
+        ids = sorted(member for member in group.members if member > after)
+        page = ids[:limit]
+        users = await self._accounts.users(page)
+        views = [
+            MemberView(
+                id=member,
+                nickname=users[member].nickname if member in users else "",
+                nick="",
+                role=group.members[member].role,
+                muted_until=0,
+                joined=group.members[member].joined,
+            )
+            for member in page
+            if member in group.members
+        ]
+        return views, len(ids) > limit
+
+    async def add(self, gid: int, actor: int, userid: int) -> None:
+        """Owner or admin adds a user. Raises ``not-a-member``, ``not-allowed``, ``no-such-user`` …"""
+        group, acting = await self.member(gid, actor)
+        if acting.role == "member":
+            raise ChatError("not-allowed", "only owner and admins add members")
+        if userid in group.members:
+            return
+        if len(group.members) >= self._limits.group_members:
+            raise ChatError("too-long", f"at most {self._limits.group_members} members")
+        if await self._accounts.user(userid) is None:
+            raise ChatError("no-such-user", f"there is no user {userid}")
+        floor = await self._seq_of_last(conversation(GROUP, 0, gid))
+        member = Member(userid, "member", now_ms(), floor)
+        if await self._store.add_member(_document(gid, member)):
+            group.members[userid] = member
+            self._notify(tuple(group.members), GroupChange("joined", gid, userid))
+
+    async def remove(self, gid: int, actor: int, userid: int) -> None:
+        """A member leaves, or owner and admins remove one below them. The owner cannot leave."""
+        group, acting = await self.member(gid, actor)
+        target = group.members.get(userid)
+        if target is None:
+            raise ChatError("no-such-user", "not a member of this group")
+        if userid == group.owner:
+            raise ChatError("conflict", "the owner cannot leave; dissolve the group instead")
+        if actor != userid and not _outranks(acting, target):
+            raise ChatError("not-allowed", "only owner and admins remove members")
+        everyone = tuple(group.members)
+        if await self._store.remove_member(gid, userid):
+            group.members.pop(userid, None)
+            event: GroupEvent = "left" if actor == userid else "removed"
+            self._notify(everyone, GroupChange(event, gid, userid))
+
+    async def dissolve(self, gid: int, actor: int) -> None:
+        """The owner ends the group. Raises ``not-a-member``, ``not-allowed``."""
+        group, acting = await self.member(gid, actor)
+        if acting.role != "owner":
+            raise ChatError("not-allowed", "only the owner dissolves a group")
+        everyone = tuple(group.members)
+        await self._store.delete(gid)
+        group.members.clear()
+        self._cache.pop(gid, None)
+        self._notify(everyone, GroupChange("dissolved", gid, actor))
+
+
+def _outranks(acting: Member, target: Member) -> bool:
+    ranks = ("member", "admin", "owner")
+    return ranks.index(acting.role) > ranks.index(target.role)
+
+
+def _view(group: Group, userid: int) -> GroupView:
+    return GroupView(
+        id=group.id,
+        name=group.name,
+        avatar=group.avatar,
+        memo=group.memo,
+        owner=group.owner,
+        role=group.members[userid].role,
+        count=len(group.members),
+        history=group.history,
+        muted_all=group.muted_all,
+    )
+
+
+def _member(document: Document) -> Member:
+    return Member(document["userid"], document["role"], document["joined"], document["floor"])
+
+
+def _document(gid: int, member: Member) -> Document:
+    return {
+        "_id": f"{gid}:{member.id}",
+        "gid": gid,
+        "userid": member.id,
+        "role": member.role,
+        "joined": member.joined,
+        "floor": member.floor,
+    }

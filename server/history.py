@@ -1,0 +1,216 @@
+"""Reading the history: one conversation by seq (cmd 31, HTTP), an account's archive by id (XMPP).
+
+Both read the same log; what a group's member may see begins behind the seq of the last joining.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+import msgspec
+
+from server.accounts import Accounts
+from server.errors import ChatError
+from server.groups import Groups
+from server.model import GROUP, SINGLE, Message, conversation
+from server.ports import ConversationStore, GroupStore, MessageStore, Stored
+from server.settings import Limits
+
+CONVERSATIONS = 200
+"""Conversations that one answer lists."""
+
+
+class Page(msgspec.Struct):
+    """Part of a conversation in ascending seq; ``more`` lies behind it in the direction asked."""
+
+    messages: list[Message]
+    more: bool
+
+
+class Conversation(msgspec.Struct):
+    """One line of the inbox. ``seq``: the last entry's; ``unread``: messages of others above ``read``."""
+
+    chat: int
+    dstid: int
+    name: str
+    avatar: str
+    seq: int
+    read: int
+    unread: int
+    last: Message | msgspec.UnsetType = msgspec.UNSET
+
+
+class ArchivePage(NamedTuple):
+    """Part of an archive, ascending. ``first_index``: position of its first entry in the whole."""
+
+    entries: list[Stored]
+    complete: bool
+    count: int
+    first_index: int
+
+
+class History:
+    """What accounts may read of the log."""
+
+    def __init__(
+        self,
+        messages: MessageStore,
+        conversations: ConversationStore,
+        group_store: GroupStore,
+        groups: Groups,
+        accounts: Accounts,
+        limits: Limits,
+    ) -> None:
+        self._messages = messages
+        self._conversations = conversations
+        self._group_store = group_store
+        self._groups = groups
+        self._accounts = accounts
+        self._limits = limits
+        self._size = msgspec.json.Encoder().encode
+
+    async def read(
+        self,
+        userid: int,
+        chat: int,
+        dstid: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Entries with seq above ``after`` (oldest first) or below ``before`` (newest kept).
+
+        With neither, the newest. At most 200 entries and 512 KiB. Raises ``bad-field``,
+        ``not-a-member``.
+        """
+        if chat not in (SINGLE, GROUP) or not dstid:
+            raise ChatError("bad-field", "chat must be 10 or 11, dstid a user or group")
+        floor = 0
+        if chat == GROUP:
+            group, member = await self._groups.member(dstid, userid)
+            floor = 0 if group.history == "all" else member.floor
+        limit = max(1, min(limit, self._limits.page_messages))
+        found = await self._messages.page(
+            conversation(chat, userid, dstid),
+            above=floor,
+            after=after,
+            before=before,
+            limit=limit + 1,
+        )
+        forward = after is not None
+        ordered = found if forward else found[::-1]
+        kept, room = 0, self._limits.page_bytes
+        for message in ordered[:limit]:
+            room -= len(self._size(message))
+            if room < 0 and kept:
+                break
+            kept += 1
+        messages = ordered[:kept] if forward else ordered[:kept][::-1]
+        return Page(messages, len(found) > kept)
+
+    async def conversations(self, userid: int) -> tuple[list[Conversation], bool]:
+        """The inbox, newest first, and whether there is more than it lists."""
+        singles = await self._conversations.of_user(userid)
+        memberships = {
+            f"g{member['gid']}": member for member in await self._group_store.of_user(userid)
+        }
+        lasts = await self._messages.lasts([*singles, *memberships])
+        order: list[tuple[int, str]] = []
+        for conv in (*singles, *memberships):
+            if conv in lasts:
+                order.append((lasts[conv].ts, conv))
+            elif conv in memberships:
+                order.append((memberships[conv]["joined"], conv))
+        order.sort(reverse=True)
+        chosen = [conv for _, conv in order[:CONVERSATIONS]]
+        partners = {conv: _partner(conv, userid) for conv in chosen if conv not in memberships}
+        users = await self._accounts.users(partners.values())
+        gids = [memberships[conv]["gid"] for conv in chosen if conv in memberships]
+        groups = {group["_id"]: group for group in await self._group_store.by_ids(gids)}
+        floors = {
+            conv: 0 if conv in partners else _floor(groups.get(memberships[conv]["gid"]), memberships[conv])
+            for conv in chosen
+        }
+        unread = await asyncio.gather(
+            *(self._messages.count_of_others(conv, userid, floors[conv]) for conv in chosen)
+        )
+        inbox: list[Conversation] = []
+        for conv, count in zip(chosen, unread, strict=True):
+            last = lasts.get(conv)
+            if last is not None and last.seq <= floors[conv]:
+                last = None
+            if conv in partners:
+                chat, dstid = SINGLE, partners[conv]
+                user = users.get(dstid)
+                name = (user.nickname or user.username) if user else ""
+                avatar = user.avatar if user else ""
+            else:
+                chat, dstid = GROUP, memberships[conv]["gid"]
+                group = groups.get(dstid, {})
+                name, avatar = group.get("name", ""), group.get("avatar", "")
+            seq = lasts[conv].seq if conv in lasts else 0
+            inbox.append(
+                Conversation(
+                    chat, dstid, name or str(dstid), avatar, seq, 0, count, last or msgspec.UNSET
+                )
+            )
+        return inbox, len(order) > CONVERSATIONS
+
+    async def archive(
+        self,
+        userid: int,
+        *,
+        with_user: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        after_id: int | None = None,
+        before_id: int | None = None,
+        limit: int = 50,
+        newest_first_page: bool = False,
+    ) -> ArchivePage:
+        """1:1 entries of one's own archive (XEP-0313), in ascending id.
+
+        ``after_id``: the oldest behind it; ``before_id`` or ``newest_first_page``: the newest
+        before it. Raises ``no-such-message`` when such an id is not in the archive.
+        """
+        conv = None if with_user is None else conversation(SINGLE, userid, with_user)
+        for edge in (after_id, before_id):
+            if edge is not None and not await self._messages.archive_has(userid, edge):
+                raise ChatError("no-such-message", "there is no such entry in this archive")
+        limit = max(0, min(limit, self._limits.page_messages))
+        backward = newest_first_page or (before_id is not None and after_id is None)
+        found = await self._messages.archive(
+            userid,
+            conv=conv,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            after_id=after_id,
+            before_id=before_id,
+            limit=limit + 1,
+            backward=backward,
+        )
+        entries = (found[1:] if backward else found[:limit]) if len(found) > limit else found
+        count, first_index = await asyncio.gather(
+            self._messages.archive_count(userid, conv=conv, start_ms=start_ms, end_ms=end_ms),
+            self._messages.archive_count(
+                userid,
+                conv=conv,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                before_id=entries[0].message.id if entries else 0,
+            ),
+        )
+        return ArchivePage(entries, len(found) <= limit, count, first_index)
+
+    async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
+        """The newest 1:1 messages of others behind ``after_id``, ascending."""
+        return await self._messages.missed(userid, after_id, limit)
+
+
+def _partner(conv: str, userid: int) -> int:
+    low, _, high = conv.partition("-")
+    return int(high) if int(low) == userid else int(low)
+
+
+def _floor(group: dict[str, object] | None, member: dict[str, int]) -> int:
+    return 0 if group and group.get("history") == "all" else member["floor"]

@@ -1,0 +1,99 @@
+"""Rates: how much one account or address may do, kept in memory by each node."""
+
+import math
+import time
+from collections import deque
+
+from server.errors import ChatError
+from server.settings import Limits
+
+KEPT = 100_000
+"""Accounts or addresses remembered at once; the longest unseen are forgotten first."""
+
+
+class SendRate:
+    """Token bucket per account: a burst, then slowed for one second's worth, then refused."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._rate = limits.sends_per_second * limits.rate_scale
+        self._burst = limits.sends_burst * limits.rate_scale
+        self._buckets: dict[int, list[float]] = {}
+
+    def take(self, userid: int) -> float:
+        """Counts one send. Seconds to read nothing more from the sender, mostly 0.
+
+        Raises ``slow-down`` when the account is more than a second ahead of its rate.
+        """
+        now = time.monotonic()
+        bucket = self._buckets.get(userid)
+        if bucket is None:
+            if len(self._buckets) >= KEPT:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = self._buckets[userid] = [self._burst, now]
+        level = min(self._burst, bucket[0] + (now - bucket[1]) * self._rate)
+        if level < 1 - self._rate:
+            wait = math.ceil((1 - level) / self._rate)
+            raise ChatError("slow-down", "too many messages; slow down", retry_after=wait)
+        bucket[0] = level - 1
+        bucket[1] = now
+        return 0.0 if level >= 1 else 0.5 / self._rate
+
+
+class Window:
+    """At most ``limit`` events of one key within ``period_s``."""
+
+    def __init__(self, limit: float, period_s: float) -> None:
+        self._limit = max(1, int(limit))
+        self._period_s = period_s
+        self._times: dict[str, deque[float]] = {}
+
+    def wait_s(self, key: str) -> float:
+        """0 when one more is allowed now, else seconds until it will be."""
+        times = self._times.get(key)
+        if not times:
+            return 0.0
+        now = time.monotonic()
+        while times and times[0] <= now - self._period_s:
+            times.popleft()
+        if not times:
+            del self._times[key]
+            return 0.0
+        return times[0] + self._period_s - now if len(times) >= self._limit else 0.0
+
+    def count(self, key: str) -> None:
+        if key not in self._times and len(self._times) >= KEPT:
+            del self._times[next(iter(self._times))]
+        self._times.setdefault(key, deque(maxlen=self._limit)).append(time.monotonic())
+
+    def seen(self, key: str) -> int:
+        """How many are remembered of this key."""
+        return len(self._times.get(key, ()))
+
+    def forget(self, key: str) -> None:
+        self._times.pop(key, None)
+
+
+class LoginGuard:
+    """Wrong passwords per address and account, and per address. Accounts are never locked."""
+
+    def __init__(self, limits: Limits) -> None:
+        scale = limits.rate_scale
+        self._pairs = Window(limits.login_failures * scale, 15 * 60)
+        self._addresses = Window(limits.login_failures_per_hour * scale, 3600)
+
+    def check(self, address: str, name: str) -> None:
+        """Raises ``slow-down`` while there were too many failures."""
+        wait = max(self._pairs.wait_s(f"{address} {name}"), self._addresses.wait_s(address))
+        if wait:
+            detail = "too many wrong passwords; wait a while"
+            raise ChatError("slow-down", detail, retry_after=math.ceil(wait))
+
+    def failed(self, address: str, name: str) -> float:
+        """Counts a wrong password. Seconds by which to delay the answer: grows with each."""
+        key = f"{address} {name}"
+        self._pairs.count(key)
+        self._addresses.count(address)
+        return float(min(4.0, 0.25 * 2 ** (self._pairs.seen(key) - 1)))
+
+    def succeeded(self, address: str, name: str) -> None:
+        self._pairs.forget(f"{address} {name}")

@@ -1,0 +1,55 @@
+"""How far each account's XMPP clients were handed their messages: the pointer of offline delivery.
+
+Kept in memory while it moves and stored in the background, so that a crash repeats messages
+(clients know them by their stanza-id) rather than leaving some out.
+"""
+
+import asyncio
+import logging
+
+from server.errors import StorageAway
+from server.ports import AccountStore
+
+log = logging.getLogger(__name__)
+
+STORE_EVERY_S = 5.0
+
+
+class Offline:
+    """Pointers: message ids. They only move forward."""
+
+    def __init__(self, store: AccountStore) -> None:
+        self._store = store
+        self._moved: dict[int, int] = {}
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="offline")
+
+    async def pointer(self, userid: int) -> int:
+        """Id of the last message handed to an XMPP client of this account, 0 for none."""
+        stored = await self._store.pointer(userid)
+        return max(stored, self._moved.get(userid, 0))
+
+    def moved(self, userid: int, message_id: int) -> None:
+        """An XMPP client has this message and all before it."""
+        if message_id > self._moved.get(userid, 0):
+            self._moved[userid] = message_id
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await self._flush()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(STORE_EVERY_S)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        if not self._moved:
+            return
+        storing = dict(self._moved)
+        try:
+            await self._store.move_pointers(storing)
+        except StorageAway:
+            return
+        for userid, pointer in storing.items():
+            if self._moved.get(userid) == pointer:
+                del self._moved[userid]

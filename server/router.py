@@ -1,0 +1,256 @@
+"""The way of a message: :meth:`Router.submit` checks and hands to the writer; what the writer made
+durable is acked and published on the bus; what the bus brings is given to the connections here.
+
+Nobody sees a message that the history does not have; nobody gets an ack for one it could lose.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from server.accounts import Accounts
+from server.clients import ClientMap, ClientNode, Codec, Envelope, Event, Pending
+from server.errors import ChatError
+from server.groups import Groups
+from server.limits import SendRate
+from server.metrics import Metrics
+from server.model import GROUP, SINGLE, Group, Message, User, clean_text, conversation
+from server.ports import Bus
+from server.settings import Limits
+from server.writer import Writer
+
+log = logging.getLogger(__name__)
+
+CID_CHARS = 64
+ADDRESS_CHARS = 2048
+MEMO_CHARS = 1000
+MENTIONS = 200
+MEDIA_OF_OURS = range(1, 11)
+MEDIA_OF_APPLICATIONS = 100
+
+
+class Router:
+    """One per node. Needs :attr:`writer` before the first submit."""
+
+    writer: Writer
+
+    def __init__(
+        self,
+        clients: ClientMap,
+        accounts: Accounts,
+        groups: Groups,
+        bus: Bus,
+        metrics: Metrics,
+        rate: SendRate,
+        limits: Limits,
+    ) -> None:
+        self._clients = clients
+        self._accounts = accounts
+        self._groups = groups
+        self._bus = bus
+        self._metrics = metrics
+        self._rate = rate
+        self._limits = limits
+        self._unanswered = limits.unanswered_sends
+        bus.listen(self._give_out)
+
+    def submit(self, message: Message, node: ClientNode, xml: str = "", origin: Any = None) -> Pending:
+        """Takes a message (cmd 10 or 11) from a connection; the sender is the connection's user.
+
+        Raises :class:`ChatError` when it is refused at once. Returns None, or an awaitable (which
+        may raise the same) to be awaited before the connection's next input: that keeps the order.
+        Ack or a later error reach the node by its codec.
+        """
+        self._check(message, node.userid)
+        delay = self._rate.take(node.userid)
+        if delay:
+            node.pipe.pause()
+            asyncio.get_running_loop().call_later(delay, node.pipe.resume)
+        if message.cmd == SINGLE:
+            recipient = self._accounts.cached(message.dstid)
+            if recipient is None:
+                return self._submit_after_lookup(message, node, xml, origin)
+            self._accept_single(message, node, recipient, xml, origin)
+        else:
+            group = self._groups.cached(message.dstid)
+            if group is None:
+                return self._submit_after_lookup(message, node, xml, origin)
+            self._accept_group(message, node, group, xml, origin)
+        return None
+
+    async def _submit_after_lookup(
+        self, message: Message, node: ClientNode, xml: str, origin: Any
+    ) -> None:
+        if message.cmd == SINGLE:
+            recipient = await self._accounts.user(message.dstid)
+            if recipient is None:
+                raise ChatError("no-such-user", f"there is no user {message.dstid}")
+            self._accept_single(message, node, recipient, xml, origin)
+        else:
+            group = await self._groups.load(message.dstid)
+            if group is None:
+                raise ChatError("not-a-member", "you are not a member of this group")
+            self._accept_group(message, node, group, xml, origin)
+
+    def _check(self, message: Message, userid: int) -> None:
+        """Normalises what the client may set and clears what it may not. Raises ``bad-field`` …"""
+        if message.userid not in (0, userid):
+            raise ChatError("bad-field", "userid must be your own or left out")
+        message.userid = userid
+        message.id = message.seq = message.ts = message.chat = 0
+        message.state = ""
+        if not message.dstid:
+            raise ChatError("bad-field", "dstid is missing")
+        if message.media == 0:
+            message.media = 1
+        elif message.media not in MEDIA_OF_OURS and message.media < MEDIA_OF_APPLICATIONS:
+            raise ChatError("bad-field", f"media {message.media} is not known")
+        message.content = clean_text(message.content, "content", self._limits.content_chars)
+        if message.cid:
+            if len(message.cid) > CID_CHARS:
+                raise ChatError("bad-field", f"cid has more than {CID_CHARS} characters")
+            message.cid = clean_text(message.cid, "cid", CID_CHARS)
+        if message.url:
+            message.url = _web_address(message.url, "url")
+        if message.pic:
+            message.pic = _web_address(message.pic, "pic")
+        if message.memo:
+            message.memo = clean_text(message.memo, "memo", MEMO_CHARS)
+        if message.at and (message.cmd != GROUP or len(message.at) > MENTIONS):
+            raise ChatError("bad-field", f"at names at most {MENTIONS} users, in groups only")
+
+    def _accept_single(
+        self, message: Message, node: ClientNode, recipient: User, xml: str, origin: Any
+    ) -> None:
+        userid, dstid = message.userid, message.dstid
+        envelope = Envelope(
+            message, conversation(SINGLE, userid, dstid), node, recipient, None, xml, origin
+        )
+        envelope.owners = (userid,) if userid == dstid else (userid, dstid)
+        self._enqueue(envelope, node)
+
+    def _accept_group(
+        self, message: Message, node: ClientNode, group: Group, xml: str, origin: Any
+    ) -> None:
+        member = group.members.get(message.userid)
+        if member is None:
+            raise ChatError("not-a-member", "you are not a member of this group")
+        if 0 in message.at and member.role == "member":
+            raise ChatError("not-allowed", "only owner and admins mention everybody")
+        envelope = Envelope(
+            message, conversation(GROUP, message.userid, group.id), node, None, group, xml, origin
+        )
+        self._enqueue(envelope, node)
+
+    def _enqueue(self, envelope: Envelope, node: ClientNode) -> None:
+        self.writer.submit(envelope)
+        self._metrics.accepted += 1
+        node.unanswered += 1
+        if node.unanswered == self._unanswered:
+            node.pipe.pause()
+
+    def _answered(self, envelope: Envelope) -> None:
+        if envelope.answered:
+            return
+        envelope.answered = True
+        node = envelope.node
+        if node.unanswered == self._unanswered:
+            node.pipe.resume()
+        node.unanswered -= 1
+
+    def on_stored(self, envelopes: Sequence[Envelope]) -> None:
+        """The writer's news, in order: these are durable. Acks them and publishes the new ones."""
+        for envelope in envelopes:
+            node = envelope.node
+            self._answered(envelope)
+            answer = node.codec.ack(envelope)
+            if answer is not None:
+                node.send(answer)
+            if not envelope.dup:
+                self._bus.publish(envelope)
+
+    def on_refused(self, envelope: Envelope, error: ChatError) -> None:
+        """The writer's news: this one is not stored (or, after long doubt, not known to be)."""
+        self._answered(envelope)
+        self._metrics.error(error.slug)
+        answer = envelope.node.codec.error(envelope, error)
+        if answer is not None:
+            envelope.node.send(answer)
+
+    def notify(self, userids: Sequence[int], body: Any) -> None:
+        """Publishes a hint (cmd 20–23) for these users' connections."""
+        self._bus.publish(Event(tuple(userids), body))
+
+    def _give_out(self, delivery: Envelope | Event) -> None:
+        """The bus's news: give it to the connections of this node."""
+        try:
+            if isinstance(delivery, Event):
+                self._give_event(delivery)
+            elif delivery.message.cmd == SINGLE:
+                self._give_single(delivery)
+            else:
+                self._give_group(delivery)
+        except Exception:
+            # One message that cannot be encoded must not take the rest of its batch along.
+            log.exception("delivery_failed")
+
+    def _give_single(self, envelope: Envelope) -> None:
+        clients, message, sender = self._clients, envelope.message, envelope.node
+        viewers = [envelope.author]
+        if envelope.recipient is not None and message.dstid != message.userid:
+            viewers.append(envelope.recipient)
+        shared: dict[Codec, bytes | None] = {}
+        for viewer in viewers:
+            own: dict[Codec, bytes | None] = {}
+            for node in clients.of(viewer.id):
+                if node is sender:
+                    continue
+                codec = node.codec
+                ready = own if codec.per_user else shared
+                if codec not in ready:
+                    ready[codec] = codec.message(envelope, viewer)
+                data = ready[codec]
+                if data is not None:
+                    node.deliver(data, message)
+                    self._metrics.delivered += 1
+
+    def _give_group(self, envelope: Envelope) -> None:
+        message, sender = envelope.message, envelope.node
+        # The cached group knows who came or went meanwhile; an evicted one is as it was at submit.
+        group = self._groups.cached(message.dstid) or envelope.group
+        assert group is not None
+        clients_of, delivered = self._clients.of, 0
+        shared: dict[Codec, bytes | None] = {}
+        for userid in group.members:
+            for node in clients_of(userid):
+                if node is sender:
+                    continue
+                codec = node.codec
+                if codec in shared:
+                    data = shared[codec]
+                elif codec.per_user:
+                    data = codec.message(envelope, node.user)
+                else:
+                    data = shared[codec] = codec.message(envelope, node.user)
+                if data is not None:
+                    node.deliver(data, message)
+                    delivered += 1
+        self._metrics.delivered += delivered
+
+    def _give_event(self, event: Event) -> None:
+        ready: dict[Codec, bytes | None] = {}
+        for userid in event.userids:
+            for node in self._clients.of(userid):
+                codec = node.codec
+                if codec not in ready:
+                    ready[codec] = codec.event(event)
+                data = ready[codec]
+                if data is not None:
+                    node.send(data)
+
+
+def _web_address(address: str, field: str) -> str:
+    if not address.startswith(("http://", "https://")):
+        raise ChatError("bad-field", f"{field} must be an http or https address")
+    return clean_text(address, field, ADDRESS_CHARS)

@@ -1,0 +1,34 @@
+"""What the handlers are given: the parts of a node, built by ``server.app``."""
+
+from dataclasses import dataclass
+
+from server.accounts import Accounts
+from server.clients import AddressCounter, ClientMap
+from server.groups import Groups
+from server.history import History
+from server.metrics import Metrics
+from server.offline import Offline
+from server.ports import Store
+from server.router import Router
+from server.settings import Settings
+from server.tokens import Tokens
+from server.writer import Writer
+
+
+@dataclass
+class Services:
+    """One node's parts. ``draining``: it is stopping and takes nobody new."""
+
+    settings: Settings
+    store: Store
+    accounts: Accounts
+    tokens: Tokens
+    groups: Groups
+    clients: ClientMap
+    addresses: AddressCounter
+    router: Router
+    writer: Writer
+    history: History
+    offline: Offline
+    metrics: Metrics
+    draining: bool = False

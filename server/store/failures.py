@@ -1,0 +1,39 @@
+"""The driver's errors, told apart: the database is away, or it refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+
+from server.errors import StorageAway
+
+REFUSED_FOR_NOW = frozenset(
+    {
+        *(6, 7, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436),  # no primary
+        14031,  # OutOfDiskSpace
+        133,  # FailedToSatisfyReadPreference
+        64,  # WriteConcernFailed
+    }
+)
+"""Server error codes that a later try may find gone."""
+
+
+@contextmanager
+def storage() -> Iterator[None]:
+    """Raises :class:`StorageAway` for what means that the database cannot serve now."""
+    try:
+        yield
+    except ServerSelectionTimeoutError as error:
+        raise StorageAway("no primary found", maybe_done=False) from error
+    except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
+        raise StorageAway(type(error).__name__) from error
+    except OperationFailure as error:
+        if error.code in REFUSED_FOR_NOW:
+            raise StorageAway(f"refused with code {error.code}") from error
+        raise

@@ -1,0 +1,224 @@
+"""The conversations' log and the list of 1:1 conversations."""
+
+import asyncio
+from collections.abc import Sequence
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+
+from server.errors import StorageAway
+from server.model import Message
+from server.ports import Document, Inserted, Placed, Stored
+from server.store.failures import REFUSED_FOR_NOW, storage
+
+DUPLICATE_KEY = 11000
+LARGEST_DOCUMENT = 8 * 1024 * 1024
+MESSAGES = {"$in": [10, 11]}
+
+_MESSAGE_FIELDS = Message.__struct_fields__
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
+
+class MongoMessages:
+    """See :class:`server.ports.MessageStore`. ``_id`` is ``<conv>:<id in 16 digits>``."""
+
+    def __init__(self, collection: AsyncIOMotorCollection) -> None:
+        self._collection = collection
+        self._durable = collection.with_options(read_concern=ReadConcern("majority"))
+        self._raw = collection.with_options(codec_options=_RAW)
+        self._raw_durable = self._raw.with_options(read_concern=ReadConcern("majority"))
+
+    def encode(self, entry: Stored, owners: Sequence[int]) -> bytes:
+        message = entry.message
+        document: Document = {
+            "_id": _key(entry.conv, message.id),
+            "conv": entry.conv,
+        }
+        for field in _MESSAGE_FIELDS:
+            value = getattr(message, field)
+            if value:
+                document[field] = value
+        if entry.xml:
+            document["xml"] = entry.xml
+        if owners:
+            document["owners"] = list(owners)
+        try:
+            encoded = bson.encode(document)
+        except (bson.errors.BSONError, OverflowError, UnicodeError) as error:
+            raise ValueError(type(error).__name__) from error
+        if len(encoded) > LARGEST_DOCUMENT:
+            raise ValueError("too large")
+        return encoded
+
+    async def insert(self, documents: Sequence[bytes]) -> Inserted:
+        try:
+            with storage():
+                await self._collection.insert_many(
+                    [RawBSONDocument(document) for document in documents], ordered=True
+                )
+        except BulkWriteError as error:
+            if error.details["writeConcernErrors"]:
+                raise StorageAway("not yet on a majority") from error
+            failed = error.details["writeErrors"][0]
+            if failed["code"] == DUPLICATE_KEY:
+                return Inserted(failed["index"], True)
+            if failed["code"] in REFUSED_FOR_NOW:
+                raise StorageAway(f"refused with code {failed['code']}") from error
+            raise
+        return Inserted(len(documents), False)
+
+    async def stored_prefix(self, placed: Sequence[Placed]) -> int:
+        keys = [_key(each.conv, each.message.id) for each in placed]
+        found: dict[str, bytes] = {}
+        with storage():
+            async for document in self._raw_durable.find({"_id": {"$in": keys}}):
+                found[document["_id"]] = document.raw
+        count = 0
+        for key, each in zip(keys, placed, strict=True):
+            if found.get(key) != each.document:
+                break
+            count += 1
+        return count
+
+    async def is_there(self, placed: Placed) -> bool:
+        with storage():
+            found = await self._raw.find_one({"_id": _key(placed.conv, placed.message.id)})
+        return found is not None and found.raw == placed.document
+
+    async def by_cid(self, conv: str, userid: int, cid: str) -> Message | None:
+        with storage():
+            found = await self._durable.find_one({"conv": conv, "userid": userid, "cid": cid})
+        return _message(found) if found else None
+
+    async def last(self, conv: str) -> Message | None:
+        with storage():
+            found = await self._collection.find_one({"conv": conv}, sort=[("seq", -1)])
+        return _message(found) if found else None
+
+    async def lasts(self, convs: Sequence[str]) -> dict[str, Message]:
+        found = await asyncio.gather(*(self.last(conv) for conv in convs))
+        return {conv: last for conv, last in zip(convs, found, strict=True) if last is not None}
+
+    async def page(
+        self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
+    ) -> list[Message]:
+        seq: Document = {"$gt": max(above, after or 0)}
+        if before is not None:
+            seq["$lt"] = before
+        cursor = self._durable.find({"conv": conv, "seq": seq})
+        cursor.sort("seq", -1 if after is None else 1).limit(limit)
+        with storage():
+            found = [_message(document) async for document in cursor]
+        return found if after is not None else found[::-1]
+
+    async def count_of_others(self, conv: str, userid: int, above: int) -> int:
+        query = {"conv": conv, "seq": {"$gt": above}, "userid": {"$ne": userid}, "cmd": MESSAGES}
+        with storage():
+            return int(await self._collection.count_documents(query))
+
+    async def archive(
+        self,
+        owner: int,
+        *,
+        conv: str | None,
+        start_ms: int | None,
+        end_ms: int | None,
+        after_id: int | None,
+        before_id: int | None,
+        limit: int,
+        backward: bool,
+    ) -> list[Stored]:
+        query = _archive_query(owner, conv, start_ms, end_ms, after_id, before_id)
+        cursor = self._durable.find(query).sort("id", -1 if backward else 1).limit(limit)
+        with storage():
+            found = [_stored(document) async for document in cursor]
+        return found[::-1] if backward else found
+
+    async def archive_count(
+        self,
+        owner: int,
+        *,
+        conv: str | None,
+        start_ms: int | None,
+        end_ms: int | None,
+        before_id: int | None = None,
+    ) -> int:
+        query = _archive_query(owner, conv, start_ms, end_ms, None, before_id)
+        with storage():
+            return int(await self._durable.count_documents(query))
+
+    async def archive_has(self, owner: int, message_id: int) -> bool:
+        with storage():
+            found = await self._durable.find_one({"owners": owner, "id": message_id}, {"_id": 1})
+        return found is not None
+
+    async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
+        query = {
+            "owners": userid,
+            "id": {"$gt": after_id},
+            "userid": {"$ne": userid},
+            "cmd": MESSAGES,
+        }
+        cursor = self._durable.find(query).sort("id", -1).limit(limit)
+        with storage():
+            found = [_stored(document) async for document in cursor]
+        return found[::-1]
+
+
+class MongoConversations:
+    """See :class:`server.ports.ConversationStore`."""
+
+    def __init__(self, collection: AsyncIOMotorCollection) -> None:
+        self._collection = collection
+
+    async def add(self, conv: str, members: Sequence[int]) -> None:
+        with storage():
+            try:
+                await self._collection.update_one(
+                    {"_id": conv}, {"$setOnInsert": {"members": list(members)}}, upsert=True
+                )
+            except DuplicateKeyError:
+                return  # another node was first
+
+    async def of_user(self, userid: int) -> list[str]:
+        with storage():
+            return [document["_id"] async for document in self._collection.find({"members": userid})]
+
+
+def _key(conv: str, message_id: int) -> str:
+    return f"{conv}:{message_id:016d}"
+
+
+def _message(document: Document) -> Message:
+    return Message(**{name: document[name] for name in _MESSAGE_FIELDS if name in document})
+
+
+def _stored(document: Document) -> Stored:
+    return Stored(_message(document), document.get("xml", ""), document["conv"])
+
+
+def _archive_query(
+    owner: int,
+    conv: str | None,
+    start_ms: int | None,
+    end_ms: int | None,
+    after_id: int | None,
+    before_id: int | None,
+) -> Document:
+    query: Document = {"owners": owner}
+    if conv is not None:
+        query["conv"] = conv
+    bounds = (
+        ("ts", "$gte", start_ms),
+        ("ts", "$lte", end_ms),
+        ("id", "$gt", after_id),
+        ("id", "$lt", before_id),
+    )
+    for field, operator, value in bounds:
+        if value is not None:
+            query.setdefault(field, {})[operator] = value
+    return query

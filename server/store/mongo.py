@@ -1,0 +1,140 @@
+"""MongoDB through motor: connecting, the schema, and errors turned into :class:`StorageAway`."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from server.settings import Mongodb
+from server.store.accounts import MongoAccounts
+from server.store.failures import storage
+from server.store.groups import MongoGroups
+from server.store.messages import MongoConversations, MongoMessages
+from server.store.sessions import MongoSessions
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+FIRST_ID = 10_000
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "messages": [
+        # _id is "<conv>:<id>" and so already makes (conv, id) unique.
+        IndexModel([("conv", ASCENDING), ("seq", ASCENDING)], unique=True),
+        IndexModel(
+            [("conv", ASCENDING), ("userid", ASCENDING), ("cid", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"cid": {"$exists": True}},
+        ),
+        # Groups' entries have no owners; their archive is the conversation's own.
+        IndexModel(
+            [("owners", ASCENDING), ("id", ASCENDING)],
+            partialFilterExpression={"owners": {"$exists": True}},
+        ),
+    ],
+    "conversations": [IndexModel([("members", ASCENDING)])],
+    "users": [
+        IndexModel(
+            [("username", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"username": {"$exists": True}},
+        ),
+        IndexModel(
+            [("mobile", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"mobile": {"$exists": True}},
+        ),
+    ],
+    "sessions": [
+        IndexModel([("userid", ASCENDING)]),
+        IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
+    ],
+    "members": [
+        IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
+        IndexModel([("userid", ASCENDING)]),
+    ],
+}
+
+
+class SchemaTooNew(Exception):
+    """The database was written by a later version of Tandem."""
+
+
+class MongoStore:
+    """The collections of one database; see :class:`server.ports.Store`."""
+
+    def __init__(self, database: AsyncIOMotorDatabase) -> None:
+        self._database = database
+        self.messages = MongoMessages(database.messages)
+        self.conversations = MongoConversations(database.conversations)
+        self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
+        self.sessions = MongoSessions(database.sessions)
+        self.groups = MongoGroups(database.groups, database.members)
+
+    async def is_up(self) -> bool:
+        """Whether a primary answers, and could be written to as far as it knows."""
+        try:
+            answer = await self._database.client.admin.command("hello")
+        except PyMongoError:
+            return False
+        return bool(answer.get("isWritablePrimary"))
+
+    async def agree_on_key(self, fingerprint: str) -> bool:
+        """Whether this signing key is the one of this database; the first to ask decides."""
+        with storage():
+            known = await self._database.meta.find_one_and_update(
+                {"_id": "signing-key"},
+                {"$setOnInsert": {"fingerprint": fingerprint}},
+                upsert=True,
+                return_document=True,
+            )
+        return bool(known["fingerprint"] == fingerprint)
+
+    async def migrate(self) -> None:
+        """Makes indexes and brings an older schema up to this one; safe to run again.
+
+        Raises :class:`SchemaTooNew`.
+        """
+        with storage():
+            known = await self._database.meta.find_one({"_id": "schema"})
+            if known and known["version"] > SCHEMA:
+                raise SchemaTooNew(
+                    f"the database has schema {known['version']}, this Tandem knows {SCHEMA}: "
+                    "start the newer version"
+                )
+            for name, indexes in INDEXES.items():
+                await self._database[name].create_indexes(indexes)
+            await self._database.counters.update_one(
+                {"_id": "ids"}, {"$setOnInsert": {"next": FIRST_ID}}, upsert=True
+            )
+            await self._database.meta.update_one(
+                {"_id": "schema"}, {"$set": {"version": SCHEMA}}, upsert=True
+            )
+
+
+@asynccontextmanager
+async def open_store(url: str, settings: Mongodb) -> AsyncIterator[MongoStore]:
+    """Connects, migrates and gives the store. Raises :class:`server.errors.StorageAway`."""
+    client: AsyncIOMotorClient = AsyncIOMotorClient(
+        url,
+        serverSelectionTimeoutMS=int(settings.server_selection_timeout_s * 1000),
+        connectTimeoutMS=int(settings.write_timeout_s * 1000),
+        socketTimeoutMS=int(settings.write_timeout_s * 1000),
+        retryWrites=True,
+        appname="tandem",
+        tz_aware=False,
+        uuidRepresentation="standard",
+    )
+    try:
+        database = client.get_database(
+            settings.database, write_concern=WriteConcern(w="majority", j=True)
+        )
+        store = MongoStore(database)
+        await store.migrate()
+        yield store
+    finally:
+        client.close()

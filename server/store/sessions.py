@@ -1,0 +1,39 @@
+"""Logged-in sessions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorCollection
+
+from server.ports import Document
+from server.store.failures import storage
+
+
+class MongoSessions:
+    """See :class:`server.ports.SessionStore`."""
+
+    def __init__(self, sessions: AsyncIOMotorCollection) -> None:
+        self._sessions = sessions
+
+    async def insert(self, document: Document) -> None:
+        with storage():
+            await self._sessions.insert_one(document)
+
+    async def get(self, sid: str) -> Document | None:
+        with storage():
+            return await self._sessions.find_one({"_id": sid})
+
+    async def rotate(self, sid: str, old_hash: bytes, changes: Mapping[str, Any]) -> bool:
+        with storage():
+            result = await self._sessions.update_one(
+                {"_id": sid, "hash": old_hash}, {"$set": dict(changes)}
+            )
+        return bool(result.matched_count)
+
+    async def delete(self, sid: str) -> None:
+        with storage():
+            await self._sessions.delete_one({"_id": sid})
+
+    async def delete_all(self, userid: int, but_sid: str) -> None:
+        with storage():
+            await self._sessions.delete_many({"userid": userid, "_id": {"$ne": but_sid}})

@@ -1,0 +1,233 @@
+"""Sessions and their tokens: access tokens (JWT, RFC 7519), rotating refresh tokens, tickets.
+
+An access token is good while it has not expired and its session lives. A refresh token is good
+once; using it again ends its whole session, since two holders mean that one of them stole it.
+"""
+
+import base64
+import hashlib
+import logging
+import os
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jwt
+
+from server.clients import ClientMap, now_ms
+from server.errors import ChatError, Close
+from server.model import User
+from server.ports import SessionStore
+from server.settings import Auth
+
+log = logging.getLogger(__name__)
+
+ALGORITHM = "HS256"
+ISSUER = "tandem"
+AUDIENCE = "tandem-client"
+KEY_BYTES = 32
+RECHECK_S = 5.0
+"""For so long a session that was found alive is taken to be: what another node ends, ends here then."""
+KEPT = 100_000
+"""Sessions and tickets remembered at once."""
+
+
+class Identity(NamedTuple):
+    """Whose token it is, and of which session."""
+
+    userid: int
+    sid: str
+
+
+class TokenPair(NamedTuple):
+    """What a login gives. ``expires_in``: seconds that ``token`` is good for."""
+
+    token: str
+    refresh_token: str
+    expires_in: int
+    sid: str
+
+
+def load_signing_key(auth: Auth, data_dir: Path) -> bytes:
+    """The configured key, else the one made at first start under ``data_dir`` with mode 600."""
+    if auth.signing_key:
+        return base64.b64decode(auth.signing_key)
+    path = data_dir / "signing.key"
+    try:
+        # O_EXCL: of two starting at once, one makes it and the other reads it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return base64.b64decode(path.read_bytes())
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)))
+    return base64.b64decode(path.read_bytes())
+
+
+def fingerprint(key: bytes) -> str:
+    """Names a key without telling it; the ``kid`` of its tokens."""
+    return hashlib.sha256(b"tandem signing key " + key).hexdigest()[:16]
+
+
+class Tokens:
+    """Issues and checks tokens; ends sessions and closes their connections."""
+
+    def __init__(self, store: SessionStore, clients: ClientMap, auth: Auth, key: bytes) -> None:
+        self._store = store
+        self._clients = clients
+        self._auth = auth
+        self._key = key
+        self._kid = fingerprint(key)
+        self._jwt = jwt.PyJWT({"enforce_minimum_key_length": True})
+        self._alive: dict[str, float] = {}
+        self._tickets: dict[str, tuple[Identity, float]] = {}
+
+    async def open_session(self, user: User, device: str, address: str) -> TokenPair:
+        """Begins a session after a login."""
+        sid, secret = secrets.token_urlsafe(16), secrets.token_urlsafe(32)
+        await self._store.insert(
+            {
+                "_id": sid,
+                "userid": user.id,
+                "hash": _hash(secret),
+                "device": device[:200],
+                "address": address,
+                "created": now_ms(),
+                "seen": now_ms(),
+                "expires": self._expiry(),
+            }
+        )
+        self._saw_alive(sid)
+        return self._pair(user.id, sid, secret)
+
+    async def refresh(self, refresh_token: str, address: str) -> tuple[int, TokenPair]:
+        """Spends a refresh token. Raises ``not-logged-in``; a spent one ends its session."""
+        sid, _, secret = refresh_token.partition(".")
+        session = await self._store.get(sid) if sid and secret else None
+        if session is None or session["expires"].replace(tzinfo=UTC) < datetime.now(UTC):
+            raise ChatError("not-logged-in", "this refresh token is not valid")
+        new_secret = secrets.token_urlsafe(32)
+        changes = {
+            "hash": _hash(new_secret),
+            "address": address,
+            "seen": now_ms(),
+            "expires": self._expiry(),
+        }
+        userid: int = session["userid"]
+        if not await self._store.rotate(sid, _hash(secret), changes):
+            log.warning("refresh_token_reused user=%d", userid)
+            await self.end_session(Identity(userid, sid))
+            raise ChatError("not-logged-in", "this refresh token was used before; log in again")
+        self._saw_alive(sid)
+        return userid, self._pair(userid, sid, new_secret)
+
+    async def verify(self, token: str) -> Identity:
+        """Whose access token this is. Raises ``not-logged-in`` for anything wrong with it."""
+        identity = self._decode(token)
+        seen = self._alive.get(identity.sid)
+        if seen is None or time.monotonic() - seen > RECHECK_S:
+            session = await self._store.get(identity.sid)
+            if session is None or session["userid"] != identity.userid:
+                self._alive.pop(identity.sid, None)
+                raise ChatError("not-logged-in", "this session has ended")
+            self._saw_alive(identity.sid)
+        return identity
+
+    async def handshake(self, userid: int, token: str) -> Identity:
+        """A WebSocket's id and its access token or ticket. Raises ``not-logged-in``."""
+        if "." in token:
+            identity = await self.verify(token)
+        else:
+            found = self._tickets.pop(token, None)
+            if found is None or found[1] < time.monotonic():
+                raise ChatError("not-logged-in", "this ticket is not valid")
+            identity = found[0]
+        if identity.userid != userid:
+            raise ChatError("not-logged-in", "this token is another user's")
+        return identity
+
+    def make_ticket(self, identity: Identity) -> str:
+        """A stand-in for the token in a WebSocket URL, good once and for ``ticket_s`` seconds."""
+        now = time.monotonic()
+        while self._tickets:
+            oldest = next(iter(self._tickets))
+            if self._tickets[oldest][1] >= now and len(self._tickets) < KEPT:
+                break
+            del self._tickets[oldest]
+        ticket = secrets.token_urlsafe(32)
+        self._tickets[ticket] = (identity, now + self._auth.ticket_s)
+        return ticket
+
+    async def end_session(self, identity: Identity) -> None:
+        """Its tokens stop working and its connections close, at once."""
+        await self._store.delete(identity.sid)
+        self._forget(identity.sid)
+        for node in self._clients.of(identity.userid):
+            if node.sid == identity.sid:
+                node.end(Close.SESSION_ENDED)
+
+    async def end_all(self, userid: int, but_sid: str = "") -> None:
+        """Ends all sessions of an account (but one), XMPP streams included."""
+        await self._store.delete_all(userid, but_sid)
+        kept = self._alive.get(but_sid)
+        self._alive.clear()
+        if kept is not None:
+            self._alive[but_sid] = kept
+        self._tickets = {
+            ticket: (identity, expires)
+            for ticket, (identity, expires) in self._tickets.items()
+            if identity.userid != userid or identity.sid == but_sid
+        }
+        for node in self._clients.of(userid):
+            if not but_sid or node.sid != but_sid:
+                node.end(Close.SESSION_ENDED)
+
+    def _pair(self, userid: int, sid: str, secret: str) -> TokenPair:
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(userid),
+            "sid": sid,
+            "jti": secrets.token_urlsafe(12),
+            "iat": now,
+            "exp": now + self._auth.access_token_s,
+        }
+        token = self._jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self._kid})
+        return TokenPair(token, f"{sid}.{secret}", self._auth.access_token_s, sid)
+
+    def _decode(self, token: str) -> Identity:
+        try:
+            claims: dict[str, Any] = self._jwt.decode(
+                token,
+                self._key,
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                options={"require": ["exp", "iat", "sub", "jti", "sid"], "verify_iat": False},
+            )
+            userid, sid = int(claims["sub"]), claims["sid"]
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+            raise ChatError("not-logged-in", "this token is not valid") from error
+        if not isinstance(sid, str):
+            raise ChatError("not-logged-in", "this token is not valid")
+        return Identity(userid, sid)
+
+    def _expiry(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._auth.refresh_token_s)
+
+    def _saw_alive(self, sid: str) -> None:
+        if len(self._alive) >= KEPT:
+            del self._alive[next(iter(self._alive))]
+        self._alive[sid] = time.monotonic()
+
+    def _forget(self, sid: str) -> None:
+        self._alive.pop(sid, None)
+        self._tickets = {
+            ticket: found for ticket, found in self._tickets.items() if found[0].sid != sid
+        }
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

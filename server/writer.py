@@ -1,0 +1,284 @@
+"""The group-commit writer: gives messages their id and seq and makes them durable.
+
+No timer: while one insert is in flight the next batch collects, so an idle server writes at once
+and a busy one merges hundreds. Inserts are ordered, so what survives of a connection's sends to a
+conversation is always a prefix of them.
+
+An insert whose outcome is unknown is tried again with the same ids until it is known: what the
+database has by then counts as stored, the rest is stored now. Its senders hear 503 after
+``hold_s``; if the message turns out to be stored they get its ack after all.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from server.clients import Envelope, now_ms
+from server.errors import ChatError, StorageAway
+from server.metrics import Metrics
+from server.model import Message, has_same_content
+from server.ports import ConversationStore, MessageStore, Stored
+
+log = logging.getLogger(__name__)
+
+BATCH_DOCUMENTS = 1000
+BATCH_BYTES = 4 * 1024 * 1024
+EPOCH_MS = 1_704_067_200_000
+"""2024-01-01 UTC: message ids count milliseconds from here, 41 bits last until 2093."""
+QUEUE_WAIT_S = 2.5
+"""A message that was not handed to the database by then is refused: the promise is 3 s."""
+HEADS = 100_000
+"""Conversations whose last seq is kept in memory (about 20 MiB)."""
+
+_TICK_S = 0.25
+_AWAY = "the history cannot be written now; send again with the same cid"
+
+
+class _Head:
+    """Where a conversation's log ends."""
+
+    __slots__ = ("id", "seq")
+
+    def __init__(self, last: Message | None) -> None:
+        self.seq = last.seq if last else 0
+        self.id = last.id if last else 0
+
+
+class Writer:
+    """Bounded queue and one task. ``stored`` and ``refused`` tell the router, in order."""
+
+    def __init__(
+        self,
+        messages: MessageStore,
+        conversations: ConversationStore,
+        metrics: Metrics,
+        *,
+        queue_documents: int,
+        queue_bytes: int,
+        hold_s: float,
+        stored: Callable[[Sequence[Envelope]], None],
+        refused: Callable[[Envelope, ChatError], None],
+    ) -> None:
+        self._messages = messages
+        self._conversations = conversations
+        self._metrics = metrics
+        self._queue_documents = queue_documents
+        self._queue_bytes = queue_bytes
+        self._hold_s = hold_s
+        self._stored = stored
+        self._refused = refused
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[Envelope] = []
+        self._bytes = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._flushing: list[Envelope] = []
+        self._flush_began = 0.0
+        self._away = False
+        self._stopping = False
+        self._heads: dict[str, _Head] = {}
+        self._last_id = 0
+        self._task = self._loop.create_task(self._run(), name="writer")
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        metrics.queue_depth = lambda: len(self._queue) + len(self._flushing)
+
+    def submit(self, envelope: Envelope) -> None:
+        """Queues a message. Raises ``stopping`` or, with nothing stored, ``storage-away``."""
+        if self._stopping:
+            raise ChatError("stopping", "the server is stopping; send again with the same cid")
+        size = len(envelope.message.content) + len(envelope.xml) + 512
+        if (
+            self._away
+            or len(self._queue) >= self._queue_documents
+            or self._bytes + size > self._queue_bytes
+        ):
+            raise ChatError("storage-away", _AWAY)
+        envelope.queued_at = self._loop.time()
+        self._queue.append(envelope)
+        self._bytes += size
+        if self._wake is not None:
+            self._wake.set_result(None)
+            self._wake = None
+
+    async def seq_of_last(self, conv: str) -> int:
+        """The seq of a conversation's last stored entry, 0 for none."""
+        last = await self._messages.last(conv)
+        return last.seq if last else 0
+
+    async def close(self, grace_s: float) -> bool:
+        """Refuses new messages and stores what is queued. False if that took longer than ``grace_s``."""
+        self._stopping = True
+        if self._wake is not None:
+            self._wake.set_result(None)
+            self._wake = None
+        done, _ = await asyncio.wait({self._task}, timeout=grace_s)
+        self._ticker.cancel()
+        if not done:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        return bool(done)
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._stopping:
+                    return
+                self._wake = self._loop.create_future()
+                await self._wake
+                continue
+            batch = self._take()
+            try:
+                await self._flush(batch)
+            except Exception:
+                log.exception("flush_failed documents=%d", len(batch))
+                for envelope in self._flushing:
+                    self._heads.pop(envelope.conv, None)
+                    self._refuse(envelope, ChatError("internal-error"))
+            finally:
+                self._flushing = []
+                self._away = False
+
+    def _take(self) -> list[Envelope]:
+        size, count = 0, 0
+        for envelope in self._queue:
+            size += len(envelope.message.content) + len(envelope.xml) + 512
+            count += 1
+            if count == BATCH_DOCUMENTS or size > BATCH_BYTES:
+                break
+        batch, self._queue = self._queue[:count], self._queue[count:]
+        self._bytes = self._bytes - size if self._queue else 0
+        return batch
+
+    async def _flush(self, batch: list[Envelope]) -> None:
+        began = self._flush_began = self._loop.time()
+        self._flushing = batch
+        try:
+            await self._load_heads({envelope.conv for envelope in batch})
+        except StorageAway as away:
+            self._give_up(away)
+            return
+        self._place(batch)
+        attempted = False
+        while self._flushing:
+            try:
+                if attempted:
+                    known = await self._messages.stored_prefix(self._flushing)
+                    self._settle(known)
+                    if not self._flushing:
+                        break
+                inserted = await self._messages.insert([e.document for e in self._flushing])
+                attempted = False
+                self._settle(inserted.count)
+                if inserted.duplicate:
+                    await self._resolve()
+            except StorageAway as away:
+                if not (attempted or away.maybe_done):
+                    self._give_up(away)
+                    return
+                if not attempted:
+                    log.warning("write_in_doubt documents=%d reason=%s", len(self._flushing), away)
+                attempted = True
+                await asyncio.sleep(_TICK_S)
+        self._metrics.batch(len(batch), self._loop.time() - began)
+
+    async def _load_heads(self, convs: set[str]) -> None:
+        missing = [conv for conv in convs if conv not in self._heads]
+        if not missing:
+            return
+        while len(self._heads) + len(missing) > HEADS and self._heads:
+            del self._heads[next(iter(self._heads))]
+        for conv in convs:
+            if conv not in self._heads and conv not in missing:
+                missing.append(conv)
+        await asyncio.gather(*(self._load_head(conv) for conv in missing))
+
+    async def _load_head(self, conv: str) -> None:
+        last = await self._messages.last(conv)
+        if last is None and not conv.startswith("g"):
+            await self._conversations.add(conv, [int(part) for part in set(conv.split("-"))])
+        self._heads[conv] = _Head(last)
+
+    def _place(self, envelopes: list[Envelope]) -> None:
+        """Gives id, seq and ts, and encodes each document alone, so that none can sink the others."""
+        now = now_ms()
+        base = (now - EPOCH_MS) << 12
+        unfit: list[Envelope] = []
+        for envelope in envelopes:
+            message, head = envelope.message, self._heads[envelope.conv]
+            self._last_id = max(base, self._last_id + 1)
+            message.id = max(self._last_id, head.id + 1)
+            message.seq = head.seq + 1
+            message.ts = now
+            try:
+                envelope.document = self._messages.encode(
+                    Stored(message, envelope.xml, envelope.conv), envelope.owners
+                )
+            except ValueError as error:
+                log.debug("document_unfit reason=%s", error)
+                unfit.append(envelope)
+                continue
+            head.seq, head.id = message.seq, message.id
+        for envelope in unfit:
+            self._flushing.remove(envelope)
+            self._refuse(envelope, ChatError("bad-field", "the message cannot be stored"))
+
+    def _settle(self, count: int) -> None:
+        if not count:
+            return
+        done, self._flushing = self._flushing[:count], self._flushing[count:]
+        self._metrics.stored += count
+        self._stored(done)
+
+    async def _resolve(self) -> None:
+        """The first of the flush ran into a unique index: its own earlier try, its cid, or its place."""
+        known = await self._messages.stored_prefix(self._flushing)
+        if known:
+            self._settle(known)
+            return
+        envelope = self._flushing[0]
+        message = envelope.message
+        if await self._messages.is_there(envelope):
+            raise StorageAway("stored, but not yet on a majority")
+        first = None
+        if message.cid:
+            first = await self._messages.by_cid(envelope.conv, message.userid, message.cid)
+        self._heads[envelope.conv] = _Head(await self._messages.last(envelope.conv))
+        if first is not None:
+            self._flushing = self._flushing[1:]
+            if has_same_content(first, message):
+                envelope.message = first
+                envelope.dup = True
+                self._stored([envelope])
+            else:
+                detail = "this cid named another message of yours before"
+                self._refuse(envelope, ChatError("cid-reused", detail))
+        else:
+            log.info("place_taken conv=%s seq=%d", envelope.conv, message.seq)
+        self._place([later for later in self._flushing if later.conv == envelope.conv])
+
+    def _give_up(self, away: StorageAway) -> None:
+        """Nothing of the flush reached the database, nor will the queue behind it."""
+        log.warning("storage_away documents=%d reason=%s", len(self._flushing), away)
+        refused, self._flushing = self._flushing + self._queue, []
+        self._queue, self._bytes = [], 0
+        for envelope in refused:
+            self._heads.pop(envelope.conv, None)
+            self._refuse(envelope, ChatError("storage-away", _AWAY))
+
+    def _refuse(self, envelope: Envelope, error: ChatError) -> None:
+        if not envelope.answered:
+            self._refused(envelope, error)
+
+    def _tick(self) -> None:
+        """Tells senders of what waits too long; the flush itself goes on."""
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        now = self._loop.time()
+        if self._queue and self._flushing and now - self._queue[0].queued_at > QUEUE_WAIT_S:
+            if now - self._flush_began <= QUEUE_WAIT_S:
+                return
+            self._away = True
+            refused, self._queue, self._bytes = self._queue, [], 0
+            for envelope in refused:
+                self._refuse(envelope, ChatError("storage-away", _AWAY))
+        if self._flushing and now - self._flush_began > self._hold_s:
+            for envelope in self._flushing:
+                self._refuse(envelope, ChatError("storage-away", _AWAY))

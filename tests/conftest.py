@@ -1,0 +1,26 @@
+"""Fixtures shared by all tests: a running server, and clients that are closed at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.node import Node
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One server for all tests that do not harm it; they keep apart by fresh users."""
+    running = Node(tmp_path_factory.mktemp("node")).start()
+    yield running
+    assert running.stop() == 0
+    assert running.stray_log_lines() == []
+
+
+@pytest.fixture
+def own_node(tmp_path: Path) -> Iterator[Node]:
+    """A server of the test's own, not started yet: to be killed, paused, configured."""
+    own = Node(tmp_path)
+    yield own
+    if own.process is not None and own.process.poll() is None:
+        own.stop()

@@ -1,0 +1,164 @@
+"""A JSON client for tests: register over HTTP, talk over WebSocket, wait for what is expected."""
+
+import asyncio
+import itertools
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from tests.support.node import Node
+
+PASSWORD = "correct horse battery"
+_names = itertools.count(1)
+
+
+def fresh_name() -> str:
+    """A username that no other test uses."""
+    return f"user{next(_names)}.{id(_names) % 100_000}"
+
+
+async def http(
+    node: Node, method: str, path: str, body: Any = None, token: str = "", **headers: str
+) -> tuple[int, Any, HTTPResponse]:
+    """One HTTP request; status, decoded JSON body (or None), and the response itself."""
+    sent = {"Authorization": f"Bearer {token}"} if token else {}
+    sent.update({name.replace("_", "-"): value for name, value in headers.items()})
+    data = None
+    if body is not None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent.setdefault("Content-Type", "application/json")
+    request = HTTPRequest(
+        node.url + path, method, sent, data, allow_nonstandard_methods=True, request_timeout=60
+    )
+    response = await AsyncHTTPClient().fetch(request, raise_error=False)
+    kind = response.headers.get("Content-Type", "")
+    decoded = json.loads(response.body) if "json" in kind and response.body else None
+    return response.code, decoded, response
+
+
+class JsonClient:
+    """One account, logged in; ``connect`` opens a WebSocket. Frames not asked for stay in ``frames``."""
+
+    def __init__(self, node: Node, account: dict[str, Any]) -> None:
+        self.node = node
+        self.id: int = account["id"]
+        self.username: str = account["username"]
+        self.jid: str = account["jid"]
+        self.token: str = account["token"]
+        self.refresh_token: str = account["refresh_token"]
+        self.frames: deque[dict[str, Any]] = deque()
+        self.close_code: int | None = None
+        self.socket: WebSocketClientConnection | None = None
+        self._news = asyncio.Event()
+
+    @classmethod
+    async def register(cls, node: Node, username: str | None = None) -> "JsonClient":
+        body = {"username": username or fresh_name(), "password": PASSWORD}
+        status, account, _ = await http(node, "POST", "/api/register", body)
+        assert status == 201, account
+        return cls(node, account)
+
+    @classmethod
+    async def online(cls, node: Node, username: str | None = None) -> "JsonClient":
+        return await (await cls.register(node, username)).connect()
+
+    def another_device(self) -> "JsonClient":
+        """The same account on a second connection."""
+        return JsonClient(
+            self.node,
+            {
+                "id": self.id,
+                "username": self.username,
+                "jid": self.jid,
+                "token": self.token,
+                "refresh_token": self.refresh_token,
+            },
+        )
+
+    async def connect(self) -> "JsonClient":
+        self.close_code = None
+        self.socket = await websocket_connect(
+            f"{self.node.chat_url}?id={self.id}&token={self.token}",
+            on_message_callback=self._heard,
+        )
+        return self
+
+    def _heard(self, raw: str | bytes | None) -> None:
+        assert self.socket is not None
+        if raw is None:
+            self.close_code = self.socket.close_code
+        else:
+            self.frames.append(json.loads(raw))
+        self._news.set()
+
+    def send(self, **frame: Any) -> None:
+        self.send_raw(json.dumps(frame))
+
+    def send_raw(self, raw: str | bytes) -> None:
+        assert self.socket is not None
+        self.socket.write_message(raw, binary=isinstance(raw, bytes))
+
+    async def expect(self, timeout_s: float = 10, **fields: Any) -> dict[str, Any]:
+        """The first frame, come or coming, that has these fields; it is taken out of ``frames``."""
+
+        def fits(frame: dict[str, Any]) -> bool:
+            return all(frame.get(name) == value for name, value in fields.items())
+
+        return await self.expect_that(fits, timeout_s, str(fields))
+
+    async def expect_that(
+        self, fits: Callable[[dict[str, Any]], bool], timeout_s: float = 10, what: str = ""
+    ) -> dict[str, Any]:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for frame in self.frames:
+                    if fits(frame):
+                        self.frames.remove(frame)
+                        return frame
+                assert self.socket is not None and self.close_code is None, (
+                    f"closed with {self.close_code} while waiting for {what}"
+                )
+                self._news.clear()
+                await self._news.wait()
+
+    async def closed(self, timeout_s: float = 10) -> int | None:
+        """Waits for the end of the connection; its close code."""
+        assert self.socket is not None
+        async with asyncio.timeout(timeout_s):
+            while self.close_code is None and self.socket.close_code is None:
+                self._news.clear()
+                await self._news.wait()
+        return self.close_code or self.socket.close_code
+
+    async def settled(self) -> list[dict[str, Any]]:
+        """All frames that came before the answer to a heartbeat sent now."""
+        self.send(cmd=0)
+        await self.expect(cmd=0)
+        come = list(self.frames)
+        self.frames.clear()
+        return come
+
+    def close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+
+    async def say(self, to: int, content: str, cid: str, chat: int = 10) -> dict[str, Any]:
+        """Sends one text and waits for its ack."""
+        self.send(cmd=chat, dstid=to, content=content, cid=cid)
+        return await self.expect(cmd=1, cid=cid)
+
+    async def history(self, chat: int, dstid: int) -> list[dict[str, Any]]:
+        """The whole conversation by HTTP."""
+        messages: list[dict[str, Any]] = []
+        while True:
+            after = messages[-1]["seq"] if messages else 0
+            path = f"/api/messages?chat={chat}&dstid={dstid}&after={after}&limit=200"
+            status, page, _ = await http(self.node, "GET", path, token=self.token)
+            assert status == 200, page
+            messages.extend(page["messages"])
+            if not page["more"]:
+                return messages

@@ -1,0 +1,129 @@
+"""A real server for tests: ``python -m server`` as a process with its own private mongod."""
+
+import asyncio
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+QUICK = {
+    "TANDEM_AUTH_ARGON2_MEMORY_KIB": "1024",
+    "TANDEM_AUTH_ARGON2_PASSES": "1",
+    "TANDEM_AUTH_SCRAM_SHA1_ITERATIONS": "4096",
+    "TANDEM_AUTH_SCRAM_SHA256_ITERATIONS": "4096",
+    "TANDEM_LIMITS_RATE_SCALE": "1000",
+}
+"""Cheap password hashes, and rates that tests do not run into."""
+
+_UNWANTED = re.compile(r" (ERROR|CRITICAL) |^Traceback|Warning:|never awaited|never retrieved", re.M)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Node:
+    """One server process; ``env`` overrides settings. ``start`` returns when it is ready."""
+
+    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self.port, self.xmpp_port, self.tls_port = free_port(), free_port(), free_port()
+        self.log_path = directory / "server.log"
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("TANDEM_")},
+            "TANDEM_HTTP_PORT": str(self.port),
+            "TANDEM_XMPP_PORT": str(self.xmpp_port),
+            "TANDEM_XMPP_TLS_PORT": str(self.tls_port),
+            "TANDEM_DATA_DIR": str(directory / "var"),
+            "TANDEM_LOG_LEVEL": "debug",
+            "PYTHONWARNINGS": "default",
+            "PYTHONPATH": str(ROOT),
+            **QUICK,
+            **(env or {}),
+        }
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def chat_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/chat"
+
+    def start(self, timeout_s: float = 30) -> "Node":
+        with self.log_path.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server"],
+                cwd=self.directory,
+                env=self.env,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], timeout_s)
+        line = self.process.stdout.readline() if ready else ""
+        assert line.startswith("ready "), f"not ready: {line!r}\n{self.log()[-4000:]}"
+        return self
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """``kill -9``: the server is gone, its mongod stays."""
+        assert self.process is not None
+        self.process.kill()
+        self._reap(10)
+
+    def stop(self, timeout_s: float = 35) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self._reap(timeout_s)
+
+    def _reap(self, timeout_s: float) -> int:
+        assert self.process is not None and self.process.stdout is not None
+        status = self.process.wait(timeout_s)
+        self.process.stdout.close()
+        return status
+
+    async def stopped(self, timeout_s: float = 35) -> int:
+        """Waits for the exit without holding the event loop."""
+        assert self.process is not None
+        deadline = time.monotonic() + timeout_s
+        while self.process.poll() is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return self._reap(1)
+
+    def mongod_pid(self) -> int:
+        """The private mongod's process, found by its data directory."""
+        wanted = str(self.directory / "var")
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    command = (entry / "cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if command[0].endswith(b"mongod") and any(wanted.encode() in c for c in command):
+                    return int(entry.name)
+        raise AssertionError("no private mongod runs")
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def stray_log_lines(self) -> list[str]:
+        """Log lines that no test expects: errors, tracebacks, warnings of Python."""
+        return [line for line in self.log().splitlines() if _UNWANTED.search(line)]
