@@ -74,7 +74,7 @@ class ChatHandler(WireHandler):
         self.services = services
 
     async def prepare(self) -> None:
-        """Raises ``HTTPError``: 403 for origin, id or token, 429 too many, 503 draining or no store."""
+        """Raises ``HTTPError``: 403 for origin, id or token, 429 too many, 503 draining."""
         check_origin(self)
         services = self.services
         if services.draining:
@@ -125,7 +125,16 @@ class ChatHandler(WireHandler):
 class ChatSession:
     """What a JSON connection says, turned into calls of the router and the history."""
 
-    __slots__ = ("_bad", "_max_depth", "_node", "_refused", "_router", "_services", "_window", "_wire")
+    __slots__ = (
+        "_bad",
+        "_max_depth",
+        "_node",
+        "_refused",
+        "_router",
+        "_services",
+        "_window",
+        "_wire",
+    )
 
     def __init__(self, services: Services, node: ClientNode, wire: Wire) -> None:
         self._services = services
@@ -196,9 +205,7 @@ class ChatSession:
                     after=query.after,
                     limit=query.limit,
                 )
-                answer = HistoryAnswer(
-                    cmd, query.chat, query.dstid, page.messages, page.more, rid
-                )
+                answer = HistoryAnswer(cmd, query.chat, query.dstid, page.messages, page.more, rid)
         except ChatError as error:
             self._refuse(error, "", rid or reference(payload)[1])
         except StorageAway:

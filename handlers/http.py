@@ -5,7 +5,6 @@ import logging
 import re
 import ssl
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -20,6 +19,7 @@ from handlers.hygiene import log_request
 from handlers.openapi import Route, describe
 from handlers.pages import Page, web_directory
 from handlers.xmpp_socket import XmppSocketHandler
+from server import __version__
 from server.errors import ChatError
 from server.services import Services
 
@@ -129,7 +129,7 @@ def make_application(services: Services) -> Application:
     return TandemApplication(
         services,
         rules,
-        openapi=describe(ROUTES, _version()),
+        openapi=describe(ROUTES, __version__),
         log_function=log_request,
         default_handler_class=NoSuchCall,
         default_handler_args=given,
@@ -166,10 +166,3 @@ def _tls(certificate: str, key: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key or None)
     return context
-
-
-def _version() -> str:
-    try:
-        return version("tandem")
-    except PackageNotFoundError:
-        return "0"

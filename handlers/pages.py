@@ -20,7 +20,8 @@ SERVED = frozenset(
 
 def web_directory() -> str:
     """Where the package's files are, in a checkout and in an installed wheel."""
-    return str(files("web"))
+    # By way of a file: a package without __init__.py has no directory of its own to name.
+    return str(PurePath(str(files("web") / "index.html")).parent)
 
 
 class Page(QuietErrors, StaticFileHandler):

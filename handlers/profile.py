@@ -87,7 +87,13 @@ class OwnPassword(ApiHandler):
             # Not 401: that would tell the client that its token is bad.
             fields = {"old": "this is not the password"}
             raise ChatError("not-allowed", "the old password is wrong", fields=fields) from error
-        await services.accounts.set_password(identity.userid, body.new)
+        try:
+            await services.accounts.set_password(identity.userid, body.new)
+        except ChatError as error:
+            if error.fields and "password" in error.fields:
+                fields = {"new": error.fields["password"]}
+                raise ChatError(error.slug, error.detail, fields=fields) from error
+            raise
         await services.tokens.end_all(identity.userid, but_sid=identity.sid)
 
 

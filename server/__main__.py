@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the arguments (``sys.argv`` without the program for None) ask for."""
     options = _parser().parse_args(arguments)
     try:
-        settings = load(options.config, os.environ)
+        settings = load(getattr(options, "config", None), os.environ)
     except SettingsError as error:
         return _fail(str(error), 2)
     if options.check_config:
@@ -62,7 +62,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Every setting can also be given as TANDEM_<SECTION>_<KEY> in the environment.",
         parents=[config],
     )
-    parser.set_defaults(config=None)
     parser.add_argument(
         "--check-config", action="store_true", help="say what is wrong with the settings, and end"
     )
@@ -97,7 +96,9 @@ def _password(from_stdin: bool) -> str:
         password = getpass.getpass("Password: ")
         again = getpass.getpass("Again: ")
     except EOFError:
-        raise PasswordError("no password was given; --password-stdin reads it from a pipe") from None
+        raise PasswordError(
+            "no password was given; --password-stdin reads it from a pipe"
+        ) from None
     if password != again:
         raise PasswordError("the two passwords differ")
     return password

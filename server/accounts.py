@@ -1,4 +1,4 @@
-"""Accounts: sign-up, passwords, profiles. Profiles are cached, so a message needs no database read."""
+"""Accounts: sign-up, passwords, profiles; cached, so that a message needs no database read."""
 
 import asyncio
 import re
@@ -67,10 +67,14 @@ class Accounts:
         Raises ``registration-closed``, ``invalid`` (with ``fields``), ``taken``, ``slow-down``.
         """
         if self._registration != "open":
-            raise ChatError("registration-closed", "ask the operator of this service for an account")
+            raise ChatError(
+                "registration-closed", "ask the operator of this service for an account"
+            )
         wait = self._registrations.wait_s(address)
         if wait:
-            raise ChatError("slow-down", "too many registrations from here", retry_after=int(wait) + 1)
+            raise ChatError(
+                "slow-down", "too many registrations from here", retry_after=int(wait) + 1
+            )
         user = await self.create(
             username=username, mobile=mobile, password=password, nickname=nickname
         )
@@ -127,18 +131,16 @@ class Accounts:
         password: str,
         address: str,
     ) -> User:
-        """Checks a password. Raises ``not-logged-in`` for any wrong pair, ``slow-down``, ``busy``."""
+        """Checks. Raises ``not-logged-in`` for any wrong pair, ``slow-down``, ``busy``."""
         name = username.lower() if username else mobile or str(userid or "")
         self._guard.check(address, name)
         document = await self._document(username, mobile, userid)
         stored = document["password"] if document else None
-        if len(password) > 1024 or not await self._passwords.check(stored, password):
+        right = len(password) <= 1024 and await self._passwords.check(stored, password)
+        if document is None or not right or document.get("disabled"):
             await asyncio.sleep(self._guard.failed(address, name))
             raise ChatError("not-logged-in", "wrong name or password")
-        assert document is not None
         self._guard.succeeded(address, name)
-        if document.get("disabled"):
-            raise ChatError("not-logged-in", "wrong name or password")
         if self._passwords.needs_upgrade(document):
             await self._store.update(document["_id"], await self._passwords.hash(password))
         return self._remember(document)

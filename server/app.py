@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import uvloop
+from handlers.xmpp_stream import XmppServers
 
 from handlers.http import listen_http
 from handlers.hygiene import install_log_hygiene
-from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.bus.local import LocalBus
 from server.clients import AddressCounter, ClientMap
@@ -94,7 +94,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             "give every node the same key"
         )
     metrics = Metrics()
-    clients = ClientMap(max(1, int(settings.limits.connections_per_user * settings.limits.rate_scale)))
+    clients = ClientMap(
+        max(1, int(settings.limits.connections_per_user * settings.limits.rate_scale))
+    )
     passwords = Passwords(settings.auth, key)
     stack.callback(passwords.close)
     accounts = Accounts(store.accounts, passwords, settings)
@@ -181,7 +183,7 @@ async def _drain(services: Services) -> bool:
     for node in services.clients.everyone():
         node.end(Close.RESTART)
     deadline = time.monotonic() + GOODBYE_S
-    while len(services.clients) and time.monotonic() < deadline:
+    while len(services.clients) and time.monotonic() < deadline:  # noqa: ASYNC110 (once, at the end)
         await asyncio.sleep(0.02)
     return drained
 
@@ -191,16 +193,12 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> MongoStor
     url = settings.mongodb.url
     if not url:
         stack.enter_context(DataDirLock(settings.data.dir))
-        mongod = await stack.enter_async_context(
-            PrivateMongod(settings.mongodb, settings.data.dir)
-        )
+        mongod = await stack.enter_async_context(PrivateMongod(settings.mongodb, settings.data.dir))
         url = mongod.url
     return await stack.enter_async_context(open_store(url, settings.mongodb))
 
 
-async def _operate(
-    settings: Settings, act: Callable[[Accounts, Tokens], Awaitable[None]]
-) -> int:
+async def _operate(settings: Settings, act: Callable[[Accounts, Tokens], Awaitable[None]]) -> int:
     async with AsyncExitStack() as stack:
         store = await _open_database(settings, stack)
         key = load_signing_key(settings.auth, settings.data.dir)
@@ -252,5 +250,3 @@ def _set_up_logging(settings: Settings) -> None:
     for noisy in ("pymongo", "motor", "asyncio", "slixmpp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     install_log_hygiene()
-
-

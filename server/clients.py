@@ -1,4 +1,4 @@
-"""Who is connected: :class:`ClientMap`, user id → :class:`ClientNode` s, and what a connection offers.
+"""Who is connected: :class:`ClientMap`, user id → connections, and what a connection offers.
 
 Reading the map takes no lock: a shard's values are tuples that are replaced, never changed, so a
 reader in any thread sees the connections of one moment. Changing it takes the shard's lock.
@@ -89,7 +89,7 @@ class Envelope:
 
 
 class Codec(Protocol):
-    """A protocol's words, one shared instance each: bytes ready to write, None for nothing to say."""
+    """A protocol's words, one shared instance each. Bytes ready to write; None: nothing to say."""
 
     @property
     def per_user(self) -> bool:

@@ -23,7 +23,7 @@ GroupEvent = Literal["created", "joined", "left", "removed", "changed", "dissolv
 
 
 class GroupChange(msgspec.Struct):
-    """cmd 22: what happened to the group ``dstid``; ``userid`` is whom it happened to or who did it."""
+    """cmd 22: what happened to the group ``dstid``, to or by ``userid``."""
 
     event: GroupEvent
     dstid: int
@@ -57,7 +57,7 @@ class MemberView(msgspec.Struct):
 
 
 class Groups:
-    """The groups of this service. Outsiders get ``not-a-member``, whether the group exists or not."""
+    """The groups. Outsiders get ``not-a-member``, whether the group exists or not."""
 
     def __init__(
         self,
@@ -98,9 +98,10 @@ class Groups:
                 name=document["name"],
                 owner=document["owner"],
                 members={member["userid"]: _member(member) for member in members},
-                avatar=document.get("avatar", ""),
-                memo=document.get("memo", ""),
-                history=document.get("history", "joined"),
+                avatar=document["avatar"],
+                memo=document["memo"],
+                history=document["history"],
+                muted_all=document["muted_all"],
             )
             if len(self._cache) >= CACHED:
                 del self._cache[next(iter(self._cache))]
@@ -115,7 +116,9 @@ class Groups:
         if not name:
             raise ChatError("invalid", "some fields are wrong", fields={"name": "is empty"})
         memo = clean_text(memo, "memo", MEMO_CHARS)
-        if avatar and (not avatar.startswith(("http://", "https://")) or len(avatar) > AVATAR_CHARS):
+        if avatar and (
+            not avatar.startswith(("http://", "https://")) or len(avatar) > AVATAR_CHARS
+        ):
             raise ChatError("invalid", "some fields are wrong", fields={"avatar": "no web address"})
         wait = self._made.wait_s(str(owner))
         if wait:
@@ -132,12 +135,11 @@ class Groups:
         joined = [
             Member(userid, "owner" if userid == owner else "member", now, 0) for userid in everyone
         ]
-        document = {"_id": gid, "name": name, "owner": owner, "created": now, "history": "joined"}
-        document.update({k: v for k, v in (("avatar", avatar), ("memo", memo)) if v})
+        group = Group(gid, name, owner, {member.id: member for member in joined}, avatar, memo)
+        document = msgspec.structs.asdict(group) | {"_id": gid, "created": now}
+        del document["id"], document["members"]
         await self._store.insert(document, [_document(gid, member) for member in joined])
         self._made.count(str(owner))
-        group = await self.load(gid)
-        assert group is not None
         self._notify(everyone, GroupChange("created", gid, owner))
         return _view(group, owner)
 
@@ -149,13 +151,13 @@ class Groups:
             GroupView(
                 id=document["_id"],
                 name=document["name"],
-                avatar=document.get("avatar", ""),
-                memo=document.get("memo", ""),
+                avatar=document["avatar"],
+                memo=document["memo"],
                 owner=document["owner"],
                 role=mine[document["_id"]]["role"],
                 count=counts.get(document["_id"], 0),
-                history=document.get("history", "joined"),
-                muted_all=document.get("muted_all", False),
+                history=document["history"],
+                muted_all=document["muted_all"],
             )
             for document in await self._store.by_ids(list(mine))
         ]
@@ -196,7 +198,7 @@ class Groups:
         return views, len(ids) > limit
 
     async def add(self, gid: int, actor: int, userid: int) -> None:
-        """Owner or admin adds a user. Raises ``not-a-member``, ``not-allowed``, ``no-such-user`` …"""
+        """Owner or admin adds a user. Raises ``not-allowed``, ``no-such-user``, ``too-long`` …"""
         group, acting = await self.member(gid, actor)
         if acting.role == "member":
             raise ChatError("not-allowed", "only owner and admins add members")

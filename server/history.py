@@ -27,7 +27,7 @@ class Page(msgspec.Struct):
 
 
 class Conversation(msgspec.Struct):
-    """One line of the inbox. ``seq``: the last entry's; ``unread``: messages of others above ``read``."""
+    """One line of the inbox. ``unread``: messages of others above the seq ``read``."""
 
     chat: int
     dstid: int
@@ -40,11 +40,11 @@ class Conversation(msgspec.Struct):
 
 
 class ArchivePage(NamedTuple):
-    """Part of an archive, ascending. ``first_index``: position of its first entry in the whole."""
+    """Part of an archive, ascending. ``first_index``: place of its first entry among ``total``."""
 
     entries: list[Stored]
     complete: bool
-    count: int
+    total: int
     first_index: int
 
 
@@ -128,7 +128,9 @@ class History:
         gids = [memberships[conv]["gid"] for conv in chosen if conv in memberships]
         groups = {group["_id"]: group for group in await self._group_store.by_ids(gids)}
         floors = {
-            conv: 0 if conv in partners else _floor(groups.get(memberships[conv]["gid"]), memberships[conv])
+            conv: 0
+            if conv in partners
+            else _floor(groups.get(memberships[conv]["gid"]), memberships[conv])
             for conv in chosen
         }
         unread = await asyncio.gather(
@@ -190,7 +192,7 @@ class History:
             backward=backward,
         )
         entries = (found[1:] if backward else found[:limit]) if len(found) > limit else found
-        count, first_index = await asyncio.gather(
+        total, first_index = await asyncio.gather(
             self._messages.archive_count(userid, conv=conv, start_ms=start_ms, end_ms=end_ms),
             self._messages.archive_count(
                 userid,
@@ -200,7 +202,7 @@ class History:
                 before_id=entries[0].message.id if entries else 0,
             ),
         )
-        return ArchivePage(entries, len(found) <= limit, count, first_index)
+        return ArchivePage(entries, len(found) <= limit, total, first_index)
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
         """The newest 1:1 messages of others behind ``after_id``, ascending."""

@@ -57,7 +57,7 @@ def has_same_content(one: Message, other: Message) -> bool:
 
 
 def conversation(chat: int, userid: int, dstid: int) -> str:
-    """Storage key of a conversation: ``g<group>`` or ``<lower id>-<higher id>``, one for both sides."""
+    """A conversation's key: ``g<group>`` or ``<lower id>-<higher id>``, one for both sides."""
     if chat == GROUP:
         return f"g{dstid}"
     return f"{userid}-{dstid}" if userid < dstid else f"{dstid}-{userid}"
@@ -113,9 +113,13 @@ def clean_text(text: str, field: str, limit: int) -> str:
     if "\r" in text:
         text = _NEWLINES.sub("\n", text)
     if len(text) > limit:
-        raise ChatError("too-long", f"{field} has {len(text)} characters, at most {limit} are allowed")
+        raise ChatError(
+            "too-long", f"{field} has {len(text)} characters, at most {limit} are allowed"
+        )
     if not text.isprintable() and (bad := _NOT_XML.search(text)):
-        raise ChatError("bad-field", f"{field} has a character (U+{ord(bad[0]):04X}) that XML cannot carry")
+        raise ChatError(
+            "bad-field", f"{field} has a character (U+{ord(bad[0]):04X}) that XML cannot carry"
+        )
     return text
 
 

@@ -1,4 +1,4 @@
-"""Passwords: argon2id for logins, SCRAM verifiers (RFC 5802, RFC 7677) for XMPP; never the password.
+"""Passwords: argon2id, and SCRAM verifiers (RFC 5802, 7677) for XMPP; never the password itself.
 
 All derivations run in a bounded pool of threads: when it is full, the answer is 503 ``busy``.
 """

@@ -34,9 +34,9 @@ class Placed(Protocol):
 
 
 class Inserted(NamedTuple):
-    """How far an ordered insert came: ``count`` documents stored, then ``duplicate`` or the end."""
+    """How far an ordered insert came: so many documents stored, then ``duplicate`` or the end."""
 
-    count: int
+    stored: int
     duplicate: bool
 
 
@@ -67,7 +67,7 @@ class MessageStore(Protocol):
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
     ) -> list[Message]:
-        """Entries with seq > ``above`` by seq: the first behind ``after``, else the last ``before``."""
+        """Ascending entries with seq > ``above``: first ones ``after``, else last ``before``."""
 
     async def count_of_others(self, conv: str, userid: int, above: int) -> int:
         """Messages of others with seq > ``above``."""
@@ -99,7 +99,7 @@ class MessageStore(Protocol):
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
-        """The newest ``limit`` 1:1 messages of others to this account behind ``after_id``, ascending."""
+        """The newest ``limit`` 1:1 messages of others behind ``after_id``, ascending."""
 
 
 class ConversationStore(Protocol):
@@ -123,7 +123,9 @@ class AccountStore(Protocol):
 
     async def by_ids(self, userids: Sequence[int]) -> list[Document]: ...
 
-    async def by_name(self, field: Literal["username", "mobile"], value: str) -> Document | None: ...
+    async def by_name(
+        self, field: Literal["username", "mobile"], value: str
+    ) -> Document | None: ...
 
     async def by_prefix(self, prefix: str, limit: int) -> list[Document]: ...
 
@@ -180,11 +182,20 @@ class GroupStore(Protocol):
 class Store(Protocol):
     """The database: its collections, and whether it answers."""
 
-    messages: MessageStore
-    conversations: ConversationStore
-    accounts: AccountStore
-    sessions: SessionStore
-    groups: GroupStore
+    @property
+    def messages(self) -> MessageStore: ...
+
+    @property
+    def conversations(self) -> ConversationStore: ...
+
+    @property
+    def accounts(self) -> AccountStore: ...
+
+    @property
+    def sessions(self) -> SessionStore: ...
+
+    @property
+    def groups(self) -> GroupStore: ...
 
     async def is_up(self) -> bool: ...
 

@@ -27,7 +27,7 @@ SIGNING_KEY_BYTES = 32
 
 
 class SettingsError(Exception):
-    """All that is wrong; ``str`` has one ``section.key: what is wrong (where it came from)`` a line."""
+    """All that is wrong; ``str`` has a line each: ``section.key: what is wrong (its source)``."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)

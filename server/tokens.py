@@ -29,7 +29,7 @@ ISSUER = "tandem"
 AUDIENCE = "tandem-client"
 KEY_BYTES = 32
 RECHECK_S = 5.0
-"""For so long a session that was found alive is taken to be: what another node ends, ends here then."""
+"""How long a session found alive is taken to be so: what another node ends, ends here by then."""
 KEPT = 100_000
 """Sessions and tickets remembered at once."""
 

@@ -105,7 +105,7 @@ class Writer:
         return last.seq if last else 0
 
     async def close(self, grace_s: float) -> bool:
-        """Refuses new messages and stores what is queued. False if that took longer than ``grace_s``."""
+        """Refuses new messages and stores what is queued. False: not done within ``grace_s``."""
         self._stopping = True
         if self._wake is not None:
             self._wake.set_result(None)
@@ -167,7 +167,7 @@ class Writer:
                         break
                 inserted = await self._messages.insert([e.document for e in self._flushing])
                 attempted = False
-                self._settle(inserted.count)
+                self._settle(inserted.stored)
                 if inserted.duplicate:
                     await self._resolve()
             except StorageAway as away:
@@ -198,7 +198,7 @@ class Writer:
         self._heads[conv] = _Head(last)
 
     def _place(self, envelopes: list[Envelope]) -> None:
-        """Gives id, seq and ts, and encodes each document alone, so that none can sink the others."""
+        """Gives id, seq and ts; encodes each document alone, so that none sinks the others."""
         now = now_ms()
         base = (now - EPOCH_MS) << 12
         unfit: list[Envelope] = []
@@ -229,7 +229,7 @@ class Writer:
         self._stored(done)
 
     async def _resolve(self) -> None:
-        """The first of the flush ran into a unique index: its own earlier try, its cid, or its place."""
+        """The first ran into a unique index: its own earlier try, its cid, or its place."""
         known = await self._messages.stored_prefix(self._flushing)
         if known:
             self._settle(known)

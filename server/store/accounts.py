@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
 from server.ports import Document
+from server.store.driver import Collection
 from server.store.failures import storage
 
 
@@ -17,9 +17,9 @@ class MongoAccounts:
 
     def __init__(
         self,
-        users: AsyncIOMotorCollection,
-        counters: AsyncIOMotorCollection,
-        pointers: AsyncIOMotorCollection,
+        users: Collection,
+        counters: Collection,
+        pointers: Collection,
     ) -> None:
         self._users = users
         self._counters = counters

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import DuplicateKeyError
 
 from server.ports import Document
+from server.store.driver import Collection
 from server.store.failures import storage
 
 
 class MongoGroups:
     """See :class:`server.ports.GroupStore`. A member's ``_id`` is ``<gid>:<userid>``."""
 
-    def __init__(self, groups: AsyncIOMotorCollection, members: AsyncIOMotorCollection) -> None:
+    def __init__(self, groups: Collection, members: Collection) -> None:
         self._groups = groups
         self._members = members
 
@@ -39,7 +39,7 @@ class MongoGroups:
             return await found.to_list(None)
 
     async def counts(self, gids: Sequence[int]) -> dict[int, int]:
-        pipeline = [
+        pipeline: list[Document] = [
             {"$match": {"gid": {"$in": list(gids)}}},
             {"$group": {"_id": "$gid", "count": {"$sum": 1}}},
         ]

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from server.errors import StorageAway
 from server.model import Message
 from server.ports import Document, Inserted, Placed, Stored
+from server.store.driver import Collection
 from server.store.failures import REFUSED_FOR_NOW, storage
 
 DUPLICATE_KEY = 11000
@@ -26,11 +27,12 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 class MongoMessages:
     """See :class:`server.ports.MessageStore`. ``_id`` is ``<conv>:<id in 16 digits>``."""
 
-    def __init__(self, collection: AsyncIOMotorCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._durable = collection.with_options(read_concern=ReadConcern("majority"))
-        self._raw = collection.with_options(codec_options=_RAW)
-        self._raw_durable = self._raw.with_options(read_concern=ReadConcern("majority"))
+        # Typed as plain documents by with_options, whatever the codec makes of them.
+        self._raw: Any = collection.with_options(codec_options=_RAW)
+        self._raw_durable: Any = self._raw.with_options(read_concern=ReadConcern("majority"))
 
     def encode(self, entry: Stored, owners: Sequence[int]) -> bytes:
         message = entry.message
@@ -172,7 +174,7 @@ class MongoMessages:
 class MongoConversations:
     """See :class:`server.ports.ConversationStore`."""
 
-    def __init__(self, collection: AsyncIOMotorCollection) -> None:
+    def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
     async def add(self, conv: str, members: Sequence[int]) -> None:
@@ -186,7 +188,9 @@ class MongoConversations:
 
     async def of_user(self, userid: int) -> list[str]:
         with storage():
-            return [document["_id"] async for document in self._collection.find({"members": userid})]
+            return [
+                document["_id"] async for document in self._collection.find({"members": userid})
+            ]
 
 
 def _key(conv: str, message_id: int) -> str:

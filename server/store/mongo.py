@@ -4,13 +4,13 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from server.settings import Mongodb
 from server.store.accounts import MongoAccounts
+from server.store.driver import TYPES, Client, Database
 from server.store.failures import storage
 from server.store.groups import MongoGroups
 from server.store.messages import MongoConversations, MongoMessages
@@ -67,7 +67,7 @@ class SchemaTooNew(Exception):
 class MongoStore:
     """The collections of one database; see :class:`server.ports.Store`."""
 
-    def __init__(self, database: AsyncIOMotorDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self.messages = MongoMessages(database.messages)
         self.conversations = MongoConversations(database.conversations)
@@ -119,14 +119,14 @@ class MongoStore:
 @asynccontextmanager
 async def open_store(url: str, settings: Mongodb) -> AsyncIterator[MongoStore]:
     """Connects, migrates and gives the store. Raises :class:`server.errors.StorageAway`."""
-    client: AsyncIOMotorClient = AsyncIOMotorClient(
+    client = Client(
         url,
         serverSelectionTimeoutMS=int(settings.server_selection_timeout_s * 1000),
         connectTimeoutMS=int(settings.write_timeout_s * 1000),
         socketTimeoutMS=int(settings.write_timeout_s * 1000),
         retryWrites=True,
         appname="tandem",
-        tz_aware=False,
+        type_registry=TYPES,
         uuidRepresentation="standard",
     )
     try:

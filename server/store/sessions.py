@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorCollection
-
 from server.ports import Document
+from server.store.driver import Collection
 from server.store.failures import storage
 
 
 class MongoSessions:
     """See :class:`server.ports.SessionStore`."""
 
-    def __init__(self, sessions: AsyncIOMotorCollection) -> None:
+    def __init__(self, sessions: Collection) -> None:
         self._sessions = sessions
 
     async def insert(self, document: Document) -> None:

@@ -376,7 +376,7 @@ async def test_two_hundred_connections_come_and_go_without_a_trace(node: Node) -
     async def count() -> float:
         _, _, response = await http(node, "GET", "/metrics")
         lines = response.body.decode().splitlines()
-        found = [line for line in lines if line.startswith("tandem_connections{protocol=\"json\"}")]
+        found = [line for line in lines if line.startswith('tandem_connections{protocol="json"}')]
         return float(found[0].split()[-1]) if found else 0
 
     me = await JsonClient.register(node)

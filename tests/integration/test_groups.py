@@ -57,7 +57,11 @@ async def test_added_member_sees_the_log_from_the_joining_on(node: Node) -> None
     await alice.say(gid, "before", "c1", chat=11)
     path = f"/api/groups/{gid}/members"
     assert (await http(node, "POST", path, {"id": carol.id}, token=bob.token))[0] == 403
-    assert (await http(node, "POST", path, {"id": carol.id}, token=alice.token))[0] in (200, 201, 204)
+    assert (await http(node, "POST", path, {"id": carol.id}, token=alice.token))[0] in (
+        200,
+        201,
+        204,
+    )
     for client in (alice, bob, carol):
         joined = await client.expect(cmd=22, event="joined")
         assert (joined["dstid"], joined["userid"]) == (gid, carol.id)

@@ -1,4 +1,4 @@
-"""The JSON WebSocket's handshake: 403 before the upgrade for anything wrong, and no token in a log."""
+"""The JSON WebSocket's handshake: 403 before the upgrade for anything wrong; no token in a log."""
 
 import base64
 import json
@@ -62,10 +62,16 @@ WRONG: dict[str, Callable[[JsonClient, JsonClient], str]] = {
     "id beyond 2^53": lambda me, other: f"id={2**53 + me.id}&token={me.token}",
     "negative id": lambda me, other: f"id=-{me.id}&token={me.token}",
     "id with plus": lambda me, other: f"id=%2B{me.id}&token={me.token}",
-    "id with underscore": lambda me, other: f"id={me.id // 1000}_{me.id % 1000:03}&token={me.token}",
-    "id in full-width digits": lambda me, other: "id="
-    + urllib.parse.quote(str(me.id).translate({ord("0") + n: chr(0xFF10 + n) for n in range(10)}))
-    + f"&token={me.token}",
+    "id with underscore": lambda me, other: (
+        f"id={me.id // 1000}_{me.id % 1000:03}&token={me.token}"
+    ),
+    "id in full-width digits": lambda me, other: (
+        "id="
+        + urllib.parse.quote(
+            str(me.id).translate({ord("0") + n: chr(0xFF10 + n) for n in range(10)})
+        )
+        + f"&token={me.token}"
+    ),
     "id twice": lambda me, other: f"id={me.id}&id={other.id}&token={me.token}",
     "id with space": lambda me, other: f"id=%20{me.id}&token={me.token}",
     "no token": lambda me, other: f"id={me.id}",
@@ -82,9 +88,9 @@ WRONG: dict[str, Callable[[JsonClient, JsonClient], str]] = {
     "subject changed": lambda me, other: f"id={me.id}&token={with_payload(other, sub=str(me.id))}",
     "no expiry": lambda me, other: f"id={me.id}&token={forged(me, exp=None)}",
     "unknown ticket": lambda me, other: f"id={me.id}&token=abcdefghijklmnop",
-    "deeply nested token": lambda me, other: f"id={me.id}&token="
-    + base64.urlsafe_b64encode(b"[" * 3000).decode().rstrip("=")
-    + ".a.b",
+    "deeply nested token": lambda me, other: (
+        f"id={me.id}&token=" + base64.urlsafe_b64encode(b"[" * 3000).decode().rstrip("=") + ".a.b"
+    ),
 }
 
 

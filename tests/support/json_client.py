@@ -41,7 +41,7 @@ async def http(
 
 
 class JsonClient:
-    """One account, logged in; ``connect`` opens a WebSocket. Frames not asked for stay in ``frames``."""
+    """One account; ``connect`` opens a WebSocket. Frames not yet asked for stay in ``frames``."""
 
     def __init__(self, node: Node, account: dict[str, Any]) -> None:
         self.node = node

@@ -23,7 +23,9 @@ QUICK = {
 }
 """Cheap password hashes, and rates that tests do not run into."""
 
-_UNWANTED = re.compile(r" (ERROR|CRITICAL) |^Traceback|Warning:|never awaited|never retrieved", re.M)
+_UNWANTED = re.compile(
+    r" (ERROR|CRITICAL) |^Traceback|Warning:|never awaited|never retrieved", re.M
+)
 
 
 def free_port() -> int:
@@ -104,7 +106,7 @@ class Node:
         """Waits for the exit without holding the event loop."""
         assert self.process is not None
         deadline = time.monotonic() + timeout_s
-        while self.process.poll() is None and time.monotonic() < deadline:
+        while self.process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return self._reap(1)
 

@@ -85,9 +85,7 @@ class Ledger:
 
 async def open_ledgers(node: Node) -> list[Ledger]:
     clients = [await JsonClient.online(node) for _ in range(SENDERS)]
-    return [
-        Ledger(client, clients[(n + 1) % SENDERS].id) for n, client in enumerate(clients)
-    ]
+    return [Ledger(client, clients[(n + 1) % SENDERS].id) for n, client in enumerate(clients)]
 
 
 @pytest.mark.gen_test(timeout=120)
@@ -106,9 +104,7 @@ async def test_server_killed_while_sending_loses_nothing_acked(node: Node, round
     for ledger in ledgers:
         await ledger.client.closed()
         ledger.take_acks()
-    acked_before = {
-        (n, cid) for n, ledger in enumerate(ledgers) for cid in ledger.acked
-    }
+    acked_before = {(n, cid) for n, ledger in enumerate(ledgers) for cid in ledger.acked}
     assert len(acked_before) < SENDERS * EACH, "killed too late to prove anything"
     node.start()
     for ledger in ledgers:
@@ -201,9 +197,7 @@ async def test_sigterm_acks_what_is_in_flight_and_exits_0(node: Node) -> None:
     assert await node.stopped() == 0
     for ledger in ledgers:
         assert await ledger.client.closed() == 1012
-    answered = [
-        {f["cid"] for f in ledger.client.frames if f["cmd"] == 1} for ledger in ledgers
-    ]
+    answered = [{f["cid"] for f in ledger.client.frames if f["cmd"] == 1} for ledger in ledgers]
     node.start()
     for ledger, acked in zip(ledgers, answered, strict=True):
         await ledger.client.connect()

@@ -74,7 +74,21 @@ def test_parse_json_of_plain_value_gives_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "+1", "-1", " 1", "1 ", "1\n", "1_0", "\uff11", "\u0663", "0x1", "1e3", "9007199254740992"]
+    "text",
+    [
+        "",
+        "+1",
+        "-1",
+        " 1",
+        "1 ",
+        "1\n",
+        "1_0",
+        "\uff11",
+        "\u0663",
+        "0x1",
+        "1e3",
+        "9007199254740992",
+    ],
 )
 def test_ascii_id_of_other_spelling_is_none(text: str) -> None:
     """Only ASCII digits up to 2**53-1 are an id."""

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import RequestHandler
 
 from handlers.http import ROUTES, TandemApplication, TooLong, make_application
@@ -25,7 +25,8 @@ def request(peer: str = "127.0.0.1", path: str = "/", **headers: str) -> HTTPSer
     for name, value in headers.items():
         fields.add(name.replace("_", "-"), value)
     connection: Any = SimpleNamespace(context=context)
-    return HTTPServerRequest("POST", path, "HTTP/1.1", fields, connection=connection)
+    start = RequestStartLine("POST", path, "HTTP/1.1")
+    return HTTPServerRequest(headers=fields, connection=connection, start_line=start)
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,8 @@ def test_map_under_threads_loses_and_invents_nothing() -> None:
                 new = node(userid)
                 clients.bind(new)
                 mine.append(new)
-            for found in clients.of(userid):
-                if found.userid != userid:
-                    wrong.append("another user's connection was found")
+            if any(found.userid != userid for found in clients.of(userid)):
+                wrong.append("another user's connection was found")
             if mine and mine[-1] not in clients.of(mine[-1].userid):
                 wrong.append("an own connection was not seen")
         kept[number] = mine
