@@ -72,6 +72,10 @@ class ChatHandler(WireHandler):
 
     def initialize(self, services: Services) -> None:
         self.services = services
+        limits = services.settings.limits
+        self.max_message_bytes = limits.frame_bytes
+        self.outbox_bytes = limits.outbox_bytes
+        self.silence_s = limits.silence_s
 
     async def prepare(self) -> None:
         """Raises ``HTTPError``: 403 for origin, id or token, 429 too many, 503 draining."""

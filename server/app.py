@@ -198,9 +198,22 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> MongoStor
     return await stack.enter_async_context(open_store(url, settings.mongodb))
 
 
+def _url_of_running(settings: Settings) -> str | None:
+    """The private database of a server that runs now, if one does."""
+    try:
+        with DataDirLock(settings.data.dir):
+            return None
+    except DataDirError:
+        return PrivateMongod.url_of_running(settings.mongodb, settings.data.dir)
+
+
 async def _operate(settings: Settings, act: Callable[[Accounts, Tokens], Awaitable[None]]) -> int:
     async with AsyncExitStack() as stack:
-        store = await _open_database(settings, stack)
+        running = None if settings.mongodb.url else _url_of_running(settings)
+        if running is None:
+            store = await _open_database(settings, stack)
+        else:
+            store = await stack.enter_async_context(open_store(running, settings.mongodb))
         key = load_signing_key(settings.auth, settings.data.dir)
         passwords = Passwords(settings.auth, key)
         stack.callback(passwords.close)

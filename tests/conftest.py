@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.json_client import JsonClient
 from tests.support.node import Node
 
 
@@ -15,6 +16,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     yield running
     assert running.stop() == 0
     assert running.stray_log_lines() == []
+
+
+@pytest.fixture(autouse=True)
+def close_clients(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a connection behind."""
+    if request.node.get_closest_marker("gen_test") is None:
+        yield
+        return
+    io_loop = request.getfixturevalue("io_loop")
+    yield
+    io_loop.run_sync(JsonClient.close_all, timeout=20)
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ async def test_removed_member_is_told_and_cut_off(node: Node) -> None:
     path = f"/api/groups/{gid}/members/{bob.id}"
     assert (await http(node, "DELETE", path, token=alice.token))[0] == 204
     assert (await bob.expect(cmd=22, event="removed"))["userid"] == bob.id
+    await bob.settled()
     await alice.say(gid, "gone", "c1", chat=11)
     assert await bob.settled() == []
 

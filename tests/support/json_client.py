@@ -5,6 +5,7 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
@@ -13,6 +14,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from tests.support.node import Node
 
 PASSWORD = "correct horse battery"
+OPENED: list["JsonClient"] = []
+"""The clients of the running test, closed when it ends."""
 _names = itertools.count(1)
 
 
@@ -52,8 +55,10 @@ class JsonClient:
         self.refresh_token: str = account["refresh_token"]
         self.frames: deque[dict[str, Any]] = deque()
         self.close_code: int | None = None
+        self.is_closed = False
         self.socket: WebSocketClientConnection | None = None
         self._news = asyncio.Event()
+        OPENED.append(self)
 
     @classmethod
     async def register(cls, node: Node, username: str | None = None) -> "JsonClient":
@@ -80,7 +85,7 @@ class JsonClient:
         )
 
     async def connect(self) -> "JsonClient":
-        self.close_code = None
+        self.close_code, self.is_closed = None, False
         self.socket = await websocket_connect(
             f"{self.node.chat_url}?id={self.id}&token={self.token}",
             on_message_callback=self._heard,
@@ -90,7 +95,9 @@ class JsonClient:
     def _heard(self, raw: str | bytes | None) -> None:
         assert self.socket is not None
         if raw is None:
+            self.is_closed = True
             self.close_code = self.socket.close_code
+            self.socket.close()  # the server closed first; this lets go of the object
         else:
             self.frames.append(json.loads(raw))
         self._news.set()
@@ -119,7 +126,7 @@ class JsonClient:
                     if fits(frame):
                         self.frames.remove(frame)
                         return frame
-                assert self.socket is not None and self.close_code is None, (
+                assert self.socket is not None and not self.is_closed, (
                     f"closed with {self.close_code} while waiting for {what}"
                 )
                 self._news.clear()
@@ -129,10 +136,10 @@ class JsonClient:
         """Waits for the end of the connection; its close code."""
         assert self.socket is not None
         async with asyncio.timeout(timeout_s):
-            while self.close_code is None and self.socket.close_code is None:
+            while not self.is_closed:
                 self._news.clear()
                 await self._news.wait()
-        return self.close_code or self.socket.close_code
+        return self.close_code
 
     async def settled(self) -> list[dict[str, Any]]:
         """All frames that came before the answer to a heartbeat sent now."""
@@ -145,6 +152,16 @@ class JsonClient:
     def close(self) -> None:
         if self.socket is not None:
             self.socket.close()
+
+    @staticmethod
+    async def close_all() -> None:
+        """Closes what the test left open, and waits for the ends."""
+        while OPENED:
+            client = OPENED.pop()
+            if client.socket is not None and not client.is_closed:
+                client.close()
+                with suppress(TimeoutError):
+                    await client.closed(5)
 
     async def say(self, to: int, content: str, cid: str, chat: int = 10) -> dict[str, Any]:
         """Sends one text and waits for its ack."""

@@ -49,7 +49,7 @@ class Node:
             "TANDEM_DATA_DIR": str(directory / "var"),
             "TANDEM_LOG_LEVEL": "debug",
             "PYTHONWARNINGS": "default",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}:/tmp/plug2",
             **QUICK,
             **(env or {}),
         }

@@ -1,0 +1,429 @@
+// TandemClient against a WebSocket that is a list of frames: `node --test tests/web/`.
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { TandemClient, cleanText, keyOf } from "../../web/js/client.js";
+import { Session } from "../../web/js/session.js";
+
+const ME = 10001;
+const ANN = 10002;
+const KEY = keyOf(10, ANN);
+
+class Storage {
+  #items = new Map();
+  get length() {
+    return this.#items.size;
+  }
+  key(place) {
+    return [...this.#items.keys()][place];
+  }
+  getItem(key) {
+    return this.#items.get(key) ?? null;
+  }
+  setItem(key, value) {
+    this.#items.set(key, String(value));
+  }
+  removeItem(key) {
+    this.#items.delete(key);
+  }
+}
+
+class Socket {
+  static all = [];
+  static get last() {
+    return Socket.all.at(-1);
+  }
+  constructor(url) {
+    this.url = url;
+    this.sent = [];
+    Socket.all.push(this);
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  close(code) {
+    this.closedWith = code;
+  }
+  receive(frame) {
+    this.onmessage({ data: JSON.stringify(frame) });
+  }
+  of(cmd) {
+    return this.sent.filter((frame) => frame.cmd === cmd);
+  }
+}
+
+/** Lets everything that is waiting for a promise go on. */
+const settle = () => new Promise((done) => setImmediate(done));
+
+const text = (seq, more = {}) => ({
+  ...{ cmd: 10, id: 5000 + seq, userid: ANN, dstid: ME, content: `m${seq}` },
+  ...{ seq, ts: 1000 + seq, ...more },
+});
+const row = (seq, more = {}) => ({
+  chat: 10, dstid: ANN, name: "Ann", avatar: "", seq, read: 0, unread: 0, last: text(seq), ...more,
+});
+const ack = (cid, seq, more = {}) => ({ cmd: 1, cid, id: 5000 + seq, seq, ts: 1000 + seq, ...more });
+
+let storage;
+let session;
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  Socket.all = [];
+  storage = new Storage();
+  session = Object.assign(new EventTarget(), {
+    base: "http://host:1",
+    user: { id: ME, username: "me", jid: "me@host" },
+    tickets: 0,
+    ended: null,
+    async request() {
+      return { ticket: `t${++this.tickets}` };
+    },
+    end(wished) {
+      this.ended = wished;
+    },
+  });
+});
+
+const newClient = (more) =>
+  new TandemClient({ session, storage, WebSocket: Socket, random: () => 0.5, ...more });
+
+/** Opens the socket and answers its cmd 30. */
+async function answerSync(conversations = []) {
+  await settle();
+  const socket = Socket.last;
+  socket.onopen();
+  const [{ rid }] = socket.of(30);
+  socket.receive({ cmd: 30, rid, conversations, more: false });
+  await settle();
+  return socket;
+}
+
+async function online(conversations) {
+  const client = newClient();
+  client.start();
+  const socket = await answerSync(conversations);
+  assert.equal(client.state, "online");
+  return { client, socket };
+}
+
+const shown = (client) => client.conversation(KEY).timeline.entries.map((entry) => entry.seq);
+
+test("connect_with_ticket_opens_chat_of_own_id", async () => {
+  const { socket } = await online();
+  assert.equal(socket.url, "ws://host:1/chat?id=10001&token=t1");
+});
+
+test("outbox_before_connection_is_sent_in_order_after_sync", async () => {
+  const client = newClient();
+  const cids = ["a", "b", "c"].map((content) => client.sendText(10, ANN, content));
+  client.start();
+  const socket = await answerSync();
+  assert.deepEqual(socket.of(10).map((frame) => frame.cid), cids);
+  assert.deepEqual(socket.of(10)[0], { cmd: 10, dstid: ANN, content: "a", cid: cids[0] });
+});
+
+test("outbox_with_many_has_at_most_32_unanswered", async () => {
+  const { client, socket } = await online();
+  const cids = Array.from({ length: 40 }, (_, i) => client.sendText(10, ANN, `${i}`));
+  assert.equal(socket.of(10).length, 32);
+  socket.receive(ack(cids[0], 1));
+  assert.equal(socket.of(10).length, 33);
+  assert.equal(socket.of(10)[32].cid, cids[32]);
+});
+
+test("connection_lost_with_unacked_sends_resends_the_same_cids_in_order", async () => {
+  const { client, socket } = await online();
+  const cids = ["a", "b", "c"].map((content) => client.sendText(10, ANN, content));
+  socket.receive(ack(cids[0], 1));
+  socket.onclose({ code: 1006 });
+  assert.equal(client.state, "waiting");
+  assert.deepEqual(client.outbox.items.map((item) => item.state), ["queued", "queued"]);
+  mock.timers.tick(30_000);
+  const next = await answerSync([row(1)]);
+  assert.notEqual(next, socket);
+  assert.deepEqual(next.of(10).map((frame) => frame.cid), cids.slice(1));
+  assert.equal(session.tickets, 2);
+});
+
+test("outbox_after_reload_is_taken_over_and_sent", async () => {
+  const before = newClient();
+  const cid = before.sendText(10, ANN, "still here");
+  const { client, socket } = await online();
+  assert.deepEqual(socket.of(10).map((frame) => frame.cid), [cid]);
+  socket.receive(ack(cid, 1));
+  assert.equal(client.outbox.items.length, 0);
+  assert.equal(newClient().outbox.items.length, 0);
+  assert.deepEqual([...Array(storage.length).keys()].map((i) => storage.key(i)), [
+    "tandem:10001:seen",
+  ]);
+});
+
+test("ack_of_own_message_moves_it_from_outbox_to_timeline", async () => {
+  const { client, socket } = await online([row(4)]);
+  const cid = client.sendText(10, ANN, "hello");
+  socket.receive(ack(cid, 5));
+  assert.equal(client.outbox.items.length, 0);
+  const [entry] = client.conversation(KEY).timeline.entries;
+  assert.deepEqual([entry.seq, entry.content, entry.userid, entry.cid], [5, "hello", ME, cid]);
+});
+
+test("storage_away_for_a_send_retries_it_before_later_ones", async () => {
+  const { client, socket } = await online();
+  const [one, two, three] = ["1", "2", "3"].map((content) => client.sendText(10, ANN, content));
+  socket.receive({ cmd: 2, code: 503, reason: "storage-away", detail: "", cid: one });
+  const four = client.sendText(10, ANN, "4");
+  socket.receive({ cmd: 2, code: 503, reason: "storage-away", detail: "", cid: two });
+  mock.timers.tick(20_000);
+  assert.equal(socket.of(10).length, 3, "waits until the third has an answer");
+  socket.receive({ cmd: 2, code: 503, reason: "storage-away", detail: "", cid: three });
+  const again = socket.of(10).slice(3).map((frame) => frame.cid);
+  assert.deepEqual(again, [one, two, three, four]);
+});
+
+test("slow_down_for_a_send_waits_at_least_retry_after", async () => {
+  const { client, socket } = await online();
+  const cid = client.sendText(10, ANN, "x");
+  socket.receive({ cmd: 2, code: 429, reason: "slow-down", detail: "", cid, retry_after: 3 });
+  mock.timers.tick(2999);
+  assert.equal(socket.of(10).length, 1);
+  mock.timers.tick(2000);
+  assert.deepEqual(socket.of(10).map((frame) => frame.cid), [cid, cid]);
+});
+
+test("refused_send_is_marked_failed_and_can_be_sent_again", async () => {
+  const { client, socket } = await online();
+  const cid = client.sendText(10, ANN, "x");
+  const next = client.sendText(10, ANN, "y");
+  socket.receive({ cmd: 2, code: 403, reason: "blocked", detail: "", cid });
+  const { state, reason } = client.outbox.find(cid);
+  assert.deepEqual([state, reason], ["failed", "blocked"]);
+  socket.receive(ack(next, 1));
+  client.resend(cid);
+  assert.deepEqual(socket.of(10).map((frame) => frame.cid), [cid, next, cid]);
+});
+
+test("cid_reused_when_sent_again_gets_a_new_cid", async () => {
+  const { client, socket } = await online();
+  const cid = client.sendText(10, ANN, "x");
+  socket.receive({ cmd: 2, code: 409, reason: "cid-reused", detail: "", cid });
+  client.resend(cid);
+  assert.notEqual(socket.of(10)[1].cid, cid);
+});
+
+test("live_message_behind_a_hole_fetches_what_is_missing", async () => {
+  const { client, socket } = await online([row(4)]);
+  socket.receive(text(7));
+  const [query] = socket.of(31);
+  assert.deepEqual([query.chat, query.dstid, query.after], [10, ANN, 4]);
+  assert.deepEqual(shown(client), []);
+  socket.receive({ cmd: 31, rid: query.rid, messages: [text(5), text(6), text(7)], more: false });
+  await settle();
+  assert.deepEqual(shown(client), [5, 6, 7]);
+  assert.equal(client.conversation(KEY).unread, 3);
+  assert.equal(socket.of(31).length, 1);
+});
+
+test("void_entry_closes_its_hole", async () => {
+  const { client, socket } = await online([row(4)]);
+  socket.receive({ cmd: 9, chat: 10, dstid: ANN, seq: 5 });
+  socket.receive(text(6));
+  assert.deepEqual(shown(client), [5, 6]);
+  assert.equal(socket.of(31).length, 0);
+  assert.equal(client.conversation(KEY).unread, 1);
+});
+
+test("hole_that_stays_is_given_up_after_ten_seconds", async () => {
+  const { client, socket } = await online([row(4)]);
+  socket.receive(text(6));
+  for (let tries = 0; tries < 4; tries++) {
+    socket.receive({ cmd: 31, rid: socket.of(31).at(-1).rid, messages: [text(6)], more: false });
+    await settle();
+    assert.deepEqual(shown(client), tries < 3 ? [] : [6]);
+    mock.timers.tick(9000);
+    await settle();
+  }
+  assert.equal(client.conversation(KEY).timeline.high, 6);
+});
+
+test("repeated_message_is_shown_once", async () => {
+  const { client, socket } = await online([row(4)]);
+  let live = 0;
+  client.addEventListener("message", () => live++);
+  socket.receive(text(5));
+  socket.receive(text(5));
+  socket.receive(text(4));
+  assert.deepEqual(shown(client), [5]);
+  assert.equal(live, 1);
+});
+
+test("sync_after_reconnect_pages_through_what_was_missed", async () => {
+  const { client, socket } = await online([row(4)]);
+  socket.receive(text(5));
+  socket.onclose({ code: 1012 });
+  mock.timers.tick(5000);
+  const next = await answerSync([row(9)]);
+  next.receive({ cmd: 31, rid: next.of(31)[0].rid, messages: [text(6), text(7)], more: true });
+  await settle();
+  assert.deepEqual(next.of(31).map((frame) => frame.after), [5, 7]);
+  next.receive({ cmd: 31, rid: next.of(31)[1].rid, messages: [text(8), text(9)], more: false });
+  await settle();
+  assert.deepEqual(shown(client), [5, 6, 7, 8, 9]);
+  assert.equal(next.of(31).length, 2);
+});
+
+test("own_unacked_message_found_by_sync_is_not_sent_again", async () => {
+  const { client, socket } = await online([row(4)]);
+  const cid = client.sendText(10, ANN, "did it arrive?");
+  socket.onclose({ code: 1006 });
+  mock.timers.tick(30_000);
+  const mine = text(5, { userid: ME, dstid: ANN, content: "did it arrive?", cid });
+  const next = await answerSync([row(5, { last: mine })]);
+  next.receive({ cmd: 31, rid: next.of(31)[0].rid, messages: [mine], more: false });
+  await settle();
+  next.receive(ack(cid, 5, { dup: true }));
+  assert.deepEqual(shown(client), [5]);
+  assert.equal(client.outbox.items.length, 0);
+});
+
+test("older_messages_are_asked_before_the_lowest_and_end", async () => {
+  const { client, socket } = await online([row(4)]);
+  const loading = client.loadOlder(KEY);
+  assert.equal(socket.of(31)[0].before, 5);
+  socket.receive({ cmd: 31, rid: socket.of(31)[0].rid, messages: [text(3), text(4)], more: true });
+  await loading;
+  const rest = client.loadOlder(KEY);
+  assert.equal(socket.of(31)[1].before, 3);
+  socket.receive({ cmd: 31, rid: socket.of(31)[1].rid, messages: [text(2)], more: false });
+  await rest;
+  assert.deepEqual(shown(client), [2, 3, 4]);
+  assert.equal(client.conversation(KEY).timeline.complete, true);
+});
+
+test("heartbeat_is_sent_only_after_own_silence", async () => {
+  const { client, socket } = await online();
+  mock.timers.tick(20_000);
+  client.sendText(10, ANN, "x");
+  mock.timers.tick(29_000);
+  assert.equal(socket.of(0).length, 0);
+  mock.timers.tick(1000);
+  assert.deepEqual(socket.of(0), [{ cmd: 0 }]);
+});
+
+test("heartbeat_without_answer_reconnects", async () => {
+  const { client, socket } = await online();
+  mock.timers.tick(30_000);
+  mock.timers.tick(15_000);
+  assert.equal(client.state, "waiting");
+  assert.equal(socket.closedWith, 1000);
+});
+
+test("back_off_grows_to_its_cap_with_full_jitter", async () => {
+  session.request = async () => Promise.reject(Object.assign(new Error(), { status: 0 }));
+  const client = newClient({ random: () => 1 });
+  client.start();
+  const waits = [];
+  for (let i = 0; i < 7; i++) {
+    await settle();
+    waits.push(client.retryAt - Date.now());
+    mock.timers.tick(waits.at(-1));
+  }
+  assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+});
+
+test("close_4409_stops_until_taken_over", async () => {
+  const { client, socket } = await online();
+  socket.onclose({ code: 4409 });
+  mock.timers.tick(120_000);
+  await settle();
+  assert.equal(client.state, "replaced");
+  assert.equal(Socket.all.length, 1);
+  client.takeOver();
+  await answerSync();
+  assert.equal(client.state, "online");
+});
+
+for (const code of [4401, 4403]) {
+  test(`close_${code}_ends_the_session`, async () => {
+    const { client, socket } = await online();
+    socket.onclose({ code });
+    assert.equal(client.state, "stopped");
+    assert.equal(session.ended, false);
+  });
+}
+
+test("group_event_refreshes_the_list_and_leaving_removes_the_group", async () => {
+  const group = { chat: 11, dstid: 20000, name: "G", avatar: "", seq: 0, read: 0, unread: 0 };
+  const { client, socket } = await online();
+  socket.receive({ cmd: 22, event: "created", dstid: 20000, userid: ANN });
+  mock.timers.tick(200);
+  const { rid } = socket.of(30)[1];
+  socket.receive({ cmd: 30, rid, conversations: [group], more: false });
+  await settle();
+  assert.deepEqual(client.conversations.map((one) => one.name), ["G"]);
+  socket.receive({ cmd: 22, event: "removed", dstid: 20000, userid: ME });
+  assert.deepEqual(client.conversations, []);
+});
+
+test("unread_count_survives_a_reload_through_the_last_seen_seq", async () => {
+  const { client, socket } = await online([row(4)]);
+  socket.receive(text(5));
+  client.markSeen(KEY);
+  client.stop();
+  const { client: later } = await online([row(8, { unread: 8 })]);
+  assert.equal(later.conversation(KEY).unread, 3);
+});
+
+test("clean_text_drops_what_xml_cannot_carry", () => {
+  assert.equal(cleanText("a\r\nb\rc\u0000\u001f\ufffe\td\ud800😀"), "a\nb\nc\td\ufffd😀");
+});
+
+// Two tabs are two Sessions on one storage.
+
+function server() {
+  const calls = [];
+  const answer = (status, body) => ({
+    ok: status < 300, status, headers: new Headers(), text: async () => JSON.stringify(body),
+  });
+  let valid = { token: "a0", refresh_token: "r0" };
+  const fetch = async (url, { headers, body }) => {
+    const path = new URL(url).pathname;
+    calls.push(path);
+    if (path === "/api/login") {
+      return answer(200, { id: ME, username: "me", jid: "me@host", ...valid, expires_in: 900 });
+    }
+    if (path === "/api/token") {
+      if (JSON.parse(body).refresh_token !== valid.refresh_token) return answer(401, {});
+      const next = calls.length;
+      valid = { token: `a${next}`, refresh_token: `r${next}` };
+      return answer(200, { ...valid, expires_in: 900 });
+    }
+    return headers.Authorization === `Bearer ${valid.token}` ? answer(200, {}) : answer(401, {});
+  };
+  const revoke = () => (valid = {});
+  return { calls, fetch, revoke };
+}
+
+test("two_tabs_with_an_expired_token_spend_the_refresh_token_once", async () => {
+  const { calls, fetch } = server();
+  const one = new Session({ base: "http://host", storage, fetch });
+  await one.login("me", "password");
+  const two = new Session({ base: "http://host", storage, fetch });
+  mock.timers.tick(900_000);
+  await Promise.all([one, two, one].map((tab) => tab.request("GET", "/api/me")));
+  assert.equal(calls.filter((path) => path === "/api/token").length, 1);
+});
+
+test("revoked_session_ends_and_is_forgotten", async () => {
+  const { fetch, revoke } = server();
+  const tab = new Session({ base: "http://host", storage, fetch });
+  await tab.login("me", "password");
+  let wished = null;
+  tab.addEventListener("ended", (event) => (wished = event.detail));
+  revoke();
+  await assert.rejects(tab.request("GET", "/api/me"), { status: 401 });
+  assert.equal(wished, false);
+  assert.equal(storage.length, 0);
+  assert.equal(new Session({ base: "http://host", storage, fetch }).user, null);
+});

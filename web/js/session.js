@@ -1,0 +1,157 @@
+// One's login: the tokens, in storage that all tabs share, and HTTP calls made with them.
+
+import { withLock } from "./locks.js";
+
+const KEY = "tandem:session";
+const EARLY_MS = 30_000; // renew the access token this long before it expires
+const LOGOUT_MS = 3000; // for the server to hear of it
+
+/**
+ * A call that did not succeed. `status`: as in HTTP, 0 where no answer came; `errors`: field →
+ * what is wrong with it; `retryAfter`: seconds, or null.
+ */
+export class ApiError extends Error {
+  constructor(status, problem = {}, retryAfter = null) {
+    super(problem.detail || problem.title || `HTTP ${status}`);
+    this.status = status;
+    this.detail = problem.detail ?? "";
+    this.errors = problem.errors ?? {};
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Fires `ended` (detail: whether it was the user's wish) when there is no login any more. */
+export class Session extends EventTarget {
+  #tokens;
+  #isLeaving = false;
+
+  constructor({ base, storage, fetch = globalThis.fetch.bind(globalThis) }) {
+    super();
+    this.base = base;
+    this.storage = storage;
+    this.fetch = fetch;
+    this.#tokens = this.#stored();
+  }
+
+  /** `{id, username, jid}`, or null where nobody is logged in. */
+  get user() {
+    return this.#tokens && (({ id, username, jid }) => ({ id, username, jid }))(this.#tokens);
+  }
+
+  async register(username, password, nickname) {
+    const body = { username, password };
+    if (nickname) body.nickname = nickname;
+    this.#save(await this.#call("POST", "/api/register", body));
+  }
+
+  async login(username, password) {
+    // All digits name the account with that id: a username begins with a letter.
+    const who = /^\d{1,16}$/.test(username) ? { id: Number(username) } : { username };
+    this.#save(await this.#call("POST", "/api/login", { ...who, password }));
+  }
+
+  /** Ends the session at the server too, if that can be reached. */
+  async logout() {
+    this.#isLeaving = true;
+    const patience = new Promise((done) => setTimeout(done, LOGOUT_MS));
+    await Promise.race([this.request("POST", "/api/logout", {}).catch(() => {}), patience]);
+    this.end(true);
+  }
+
+  /** Forgets the tokens, here and in the other tabs. */
+  end(wished) {
+    if (!this.#tokens) return;
+    // Another tab may have logged in anew since: that login is not ours to forget.
+    if (this.#stored()?.id === this.#tokens.id) this.storage.removeItem(KEY);
+    this.#tokens = null;
+    this.dispatchEvent(new CustomEvent("ended", { detail: wished || this.#isLeaving }));
+  }
+
+  /** Whether storage holds another login than this one: another tab logged in or out. */
+  isOutdated() {
+    return (this.#stored()?.id ?? 0) !== (this.#tokens?.id ?? 0);
+  }
+
+  /** A call as this user. Throws `ApiError`; after a 401 the session has ended. */
+  async request(method, path, body) {
+    if (!this.#tokens) throw new ApiError(401);
+    let token = this.#tokens.token;
+    if (Date.now() > this.#tokens.expires - EARLY_MS) token = await this.#renew(token);
+    try {
+      return await this.#call(method, path, body, token);
+    } catch (error) {
+      if (error.status !== 401) throw error;
+    }
+    token = await this.#renew(token);
+    try {
+      return await this.#call(method, path, body, token);
+    } catch (error) {
+      if (error.status === 401) this.end(false);
+      throw error;
+    }
+  }
+
+  /**
+   * A fresh access token in place of `old`. A refresh token works once and its second use ends
+   * the session, so tabs take turns, and the later one finds what the earlier one got.
+   */
+  #renew(old) {
+    return withLock("tandem-refresh", async () => {
+      const stored = this.#stored();
+      if (!this.#tokens || stored?.id !== this.#tokens.id) {
+        this.end(false);
+        throw new ApiError(401);
+      }
+      this.#tokens = stored;
+      if (stored.token !== old && Date.now() < stored.expires) return stored.token;
+      try {
+        const { refresh_token } = stored;
+        const pair = await this.#call("POST", "/api/token", { refresh_token });
+        this.#save({ ...stored, ...pair });
+      } catch (error) {
+        if (error.status === 401) this.end(false);
+        throw error;
+      }
+      return this.#tokens.token;
+    });
+  }
+
+  async #call(method, path, body, token) {
+    const headers = {};
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (token) headers.Authorization = `Bearer ${token}`;
+    let response;
+    let answer;
+    try {
+      const sent = body === undefined ? undefined : JSON.stringify(body);
+      response = await this.fetch(this.base + path, { method, headers, body: sent });
+      answer = await response.text();
+    } catch {
+      throw new ApiError(0);
+    }
+    let data = {};
+    try {
+      data = JSON.parse(answer || "{}");
+    } catch {
+      if (response.ok) throw new ApiError(0);
+    }
+    if (response.ok) return data;
+    const seconds = Number(response.headers.get("Retry-After") ?? NaN);
+    throw new ApiError(response.status, data, Number.isFinite(seconds) ? seconds : null);
+  }
+
+  #save(answer) {
+    const { id, username, jid, token, refresh_token, expires_in } = answer;
+    const expires = Date.now() + expires_in * 1000;
+    this.#tokens = { id, username, jid, token, refresh_token, expires };
+    this.storage.setItem(KEY, JSON.stringify(this.#tokens));
+  }
+
+  #stored() {
+    try {
+      return JSON.parse(this.storage.getItem(KEY));
+    } catch {
+      return null;
+    }
+  }
+}
