@@ -330,7 +330,7 @@ class Wire(asyncio.Protocol):
         """The sweep: ends the silent, drops those that do not finish the close handshake."""
         if self._closing_at:
             if now - self._closing_at > CLOSE_GRACE_S:
-                self._abort()
+                self.abort()
         elif now - self._heard > self._silence_s and not self._pauses:
             self.end(Close.SILENT)
 
@@ -362,7 +362,8 @@ class Wire(asyncio.Protocol):
             except StreamClosedError:
                 return
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """Closes the socket at once, whatever waits to be written."""
         if self._transport is not None:
             self._transport.abort()
         elif self._stream is not None:

@@ -185,6 +185,8 @@ async def _drain(services: Services) -> bool:
     deadline = time.monotonic() + GOODBYE_S
     while len(services.clients) and time.monotonic() < deadline:  # noqa: ASYNC110 (once, at the end)
         await asyncio.sleep(0.02)
+    for node in services.clients.everyone():
+        node.pipe.abort()
     return drained
 
 

@@ -26,6 +26,9 @@ class Pipe(Protocol):
     def end(self, why: Close) -> None:
         """Says why in the protocol's words and closes. Again is no change."""
 
+    def abort(self) -> None:
+        """Closes at once, whatever waits to be written."""
+
     def pause(self) -> None:
         """Stops reading and parsing; calls are counted."""
 

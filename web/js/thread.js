@@ -21,6 +21,7 @@ export class Thread {
   #loading = false;
   #stalled = false; // older messages could not be loaded
   #toEnd = true;
+  #low = null; // oldest seq that is shown
   #scroller = byId("scroller");
   #text = byId("text");
 
@@ -80,12 +81,15 @@ export class Thread {
 
     const { scrollHeight, scrollTop } = this.#scroller;
     const list = byId("messages");
-    const first = list.firstElementChild;
     arrange(list, this.#items(conversation));
-    if (this.#toEnd) this.#goToEnd();
-    else if (list.firstElementChild !== first) {
+    const { low } = conversation.timeline;
+    if (this.#toEnd) {
+      this.#goToEnd();
+    } else if (low < this.#low) {
+      // What was in view stays there while older messages come in above it.
       this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
     }
+    this.#low = low;
     this.#markSeen();
     this.#loadOlder(conversation);
   }

@@ -1,0 +1,51 @@
+"""Result sets (XEP-0059): which page a client wants, and which one it got."""
+
+from typing import NamedTuple
+
+from server.errors import ChatError
+from stanzas import ns
+from stanzas.xml import Element
+
+PROTOCOL = ("XEP-0059", "1.0", "partial: pages by id, forward and backward; no page by index")
+
+
+class PageWanted(NamedTuple):
+    """``after`` and ``before`` are message ids; ``last``: the last page was asked for."""
+
+    limit: int
+    after: int | None
+    before: int | None
+    last: bool
+
+
+def read(query: Element, default_limit: int) -> PageWanted:
+    """The ``<set/>`` in a query. Raises ``bad-field``, or ``no-such-message`` for a foreign id."""
+    found = query.find(f"{{{ns.RSM}}}set")
+    if found is None:
+        return PageWanted(default_limit, None, None, last=False)
+    limit = found.findtext(f"{{{ns.RSM}}}max")
+    after, before = found.find(f"{{{ns.RSM}}}after"), found.find(f"{{{ns.RSM}}}before")
+    if limit is not None and not (limit.isascii() and limit.isdigit() and len(limit) < 10):
+        raise ChatError("bad-field", "max is no number")
+    return PageWanted(
+        default_limit if limit is None else int(limit),
+        _id(after),
+        _id(before),
+        last=before is not None and not before.text,
+    )
+
+
+def _id(element: Element | None) -> int | None:
+    if element is None or not element.text:
+        return None
+    if not (element.text.isascii() and element.text.isdigit() and len(element.text) <= 16):
+        raise ChatError("no-such-message", "there is no such entry")
+    return int(element.text)
+
+
+def answer(first: int | None, last: int | None, first_index: int, total: int) -> str:
+    """The ``<set/>`` that says which page this is."""
+    page = ""
+    if first is not None:
+        page = f"<first index='{first_index}'>{first}</first><last>{last}</last>"
+    return f"<set xmlns='{ns.RSM}'>{page}<count>{total}</count></set>"

@@ -1,0 +1,218 @@
+"""Reading XML from clients, hardened: RFC 6120 section 11.1 forbids comments, processing
+instructions, DTDs and entities, and here nothing is read beyond its bounds.
+
+Every way in goes through this module, and only lxml ever sees client bytes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lxml import etree
+
+Element = etree._Element
+
+SLICE_BYTES = 4096
+_DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>")
+_ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
+
+
+class XmlError(Exception):
+    """What a peer sent cannot be taken: a stream error condition of RFC 6120 section 4.9.3."""
+
+    def __init__(self, condition: str, text: str = "") -> None:
+        super().__init__(text or condition)
+        self.condition = condition
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much one stanza may be: bytes, nested elements, elements in all (0: any number)."""
+
+    max_bytes: int
+    max_depth: int
+    max_elements: int = 0
+
+
+def _parser_settings() -> dict[str, Any]:
+    return {
+        "resolve_entities": False,
+        "no_network": True,
+        "load_dtd": False,
+        "huge_tree": False,
+        "collect_ids": False,
+    }
+
+
+def parse_document(data: bytes, bounds: Bounds) -> Element:
+    """One whole document, as RFC 7395 frames them. Raises :class:`XmlError`."""
+    if len(data) > bounds.max_bytes:
+        raise XmlError("policy-violation", "stanza is too large")
+    _check_encoding(data)
+    try:
+        root = etree.fromstring(data, etree.XMLParser(**_parser_settings()))
+    except etree.XMLSyntaxError as error:
+        raise _explain(str(error)) from None
+    except ValueError:
+        raise XmlError("not-well-formed") from None
+    if root.getroottree().docinfo.doctype or root.getprevious() is not None:
+        raise XmlError("restricted-xml")
+    if root.getnext() is not None:
+        raise XmlError("restricted-xml")
+    depth = count = 0
+    for event, element in etree.iterwalk(root, events=("start", "end", "comment", "pi")):
+        if event == "start":
+            depth, count = depth + 1, count + 1
+            _check_element(element)
+            _check_bounds(bounds, depth, count)
+        elif event == "end":
+            depth -= 1
+        else:
+            raise XmlError("restricted-xml")
+        if event == "start" and any(child.tag is etree.Entity for child in element):
+            raise XmlError("restricted-xml", "entity reference")
+    return root
+
+
+class StreamParser:
+    """The one long document of a TCP stream: ``feed`` bytes, take what is complete.
+
+    Yields ``("open", root)`` once, ``("stanza", element)`` for each child of the root and
+    ``("close", root)``. Raises :class:`XmlError` behind what was complete before the mistake.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self._parser = etree.XMLPullParser(
+            events=("start", "end", "comment", "pi"), **_parser_settings()
+        )
+        self._root: Element | None = None
+        self._depth = 0
+        self._count = 0
+        self._bytes = 0
+        self._head = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, Element]]:
+        if self._root is None:
+            self._look_at_head(data)
+        for at in range(0, len(data), SLICE_BYTES):
+            part = data[at : at + SLICE_BYTES]
+            if self._depth != 1 or not part.isspace():
+                self._bytes += len(part)
+            failure: XmlError | None = None
+            try:
+                self._parser.feed(part)
+            except etree.XMLSyntaxError as error:
+                failure = _explain(str(error))
+            if failure is None and len(self._parser.feed_error_log):
+                # libxml2 stops at some mistakes without saying so before the next feed.
+                mistakes = self._parser.feed_error_log.filter_from_errors()
+                failure = _explain(mistakes[0].message) if len(mistakes) else None
+            yield from self._events()
+            if failure is not None:
+                raise failure
+            if self._bytes > self.bounds.max_bytes:
+                raise XmlError("policy-violation", "stanza is too large")
+
+    def _look_at_head(self, data: bytes) -> None:
+        """Only UTF-8 is allowed (RFC 6120 section 11.6), whatever libxml2 could decode."""
+        if len(self._head) < 256:
+            self._head = (self._head + data)[:256]
+            _check_encoding(self._head)
+
+    def _events(self) -> Iterator[tuple[str, Element]]:
+        for event, element in self._parser.read_events():
+            if event == "start":
+                self._depth += 1
+                self._count += 1
+                _check_element(element)
+                _check_bounds(self.bounds, self._depth - 1, self._count)
+                if self._depth == 1:
+                    if element.getroottree().docinfo.doctype:
+                        raise XmlError("restricted-xml")
+                    self._root = element
+                    self._count = self._bytes = 0
+                    yield "open", element
+                elif self._depth == 2:
+                    self._forget_before(element)
+            elif event == "end":
+                self._depth -= 1
+                if any(child.tag is etree.Entity for child in element):
+                    raise XmlError("restricted-xml", "entity reference")
+                if self._depth == 1:
+                    self._count = self._bytes = 0
+                    yield "stanza", element
+                elif self._depth == 0:
+                    yield "close", element
+            else:
+                raise XmlError("restricted-xml")
+
+    def _forget_before(self, element: Element) -> None:
+        """Finished stanzas leave the tree, so that a stream of years stays small."""
+        root = element.getparent()
+        if root is not None:
+            root.text = None
+            for old in list(root)[: root.index(element)]:
+                root.remove(old)
+
+
+def _check_encoding(data: bytes) -> None:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
+        raise XmlError("unsupported-encoding")
+    declaration = _DECLARATION.match(data)
+    named = _ENCODING.search(declaration[0]) if declaration else None
+    if named and named[1].upper() not in (b"UTF-8", b"UTF8"):
+        raise XmlError("unsupported-encoding")
+
+
+def _check_element(element: Element) -> None:
+    """libxml2 lets an unbound prefix pass as part of the name."""
+    tag = element.tag
+    if not isinstance(tag, str):
+        raise XmlError("restricted-xml")
+    if ":" in tag and not tag.startswith("{"):
+        raise XmlError("bad-namespace-prefix")
+    for name in element.attrib:
+        if ":" in name and not name.startswith("{"):
+            raise XmlError("bad-namespace-prefix")
+
+
+def _check_bounds(bounds: Bounds, depth: int, count: int) -> None:
+    if depth > bounds.max_depth:
+        raise XmlError("policy-violation", "nested too deep")
+    if bounds.max_elements and count > bounds.max_elements:
+        raise XmlError("policy-violation", "too many elements")
+
+
+def _explain(text: str) -> XmlError:
+    if "Excessive depth" in text or "huge" in text.lower():
+        return XmlError("policy-violation", "too large")
+    if "Namespace prefix" in text:
+        return XmlError("bad-namespace-prefix")
+    return XmlError("not-well-formed")
+
+
+_ESCAPES = {
+    ord("&"): "&amp;",
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord('"'): "&quot;",
+    ord("'"): "&apos;",
+}
+_ATTRIBUTE_ESCAPES = {**_ESCAPES, 9: "&#9;", 10: "&#10;", 13: "&#13;"}
+
+
+def text(value: str) -> str:
+    """Character data; ``value`` must be of XML characters."""
+    return value.translate(_ESCAPES)
+
+
+def attribute(value: str) -> str:
+    """The inside of an attribute value."""
+    return value.translate(_ATTRIBUTE_ESCAPES)
+
+
+def serialise(element: Element) -> str:
+    """An element alone, with no more namespaces than it needs."""
+    return etree.tostring(element, encoding="unicode", with_tail=False)
