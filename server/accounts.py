@@ -52,6 +52,7 @@ class Accounts:
         scale = settings.limits.rate_scale
         self._registrations = Window(settings.limits.registrations_per_hour * scale, 3600)
         self._cache: dict[int, User] = {}
+        self._ids: dict[str, int] = {}
 
     async def register(
         self,
@@ -174,6 +175,13 @@ class Accounts:
         """The profile if it is in memory."""
         return self._cache.get(userid)
 
+    def cached_id(self, localpart: str) -> int | None:
+        """The id of the account that a JID's localpart names, if its profile is in memory."""
+        if _DIGITS.fullmatch(localpart):
+            userid = int(localpart)
+            return userid if userid in self._cache else None
+        return self._ids.get(localpart)
+
     async def user(self, userid: int) -> User | None:
         """The public profile, or None for no such account."""
         user = self._cache.get(userid)
@@ -286,6 +294,9 @@ class Accounts:
             memo=document.get("memo", ""),
         )
         if userid not in self._cache and len(self._cache) >= CACHED:
-            del self._cache[next(iter(self._cache))]
+            forgotten = self._cache.pop(next(iter(self._cache)))
+            self._ids.pop(forgotten.username, None)
         self._cache[userid] = user
+        if username:
+            self._ids[username] = userid
         return user

@@ -120,5 +120,3 @@ def check(stanza: Element) -> None:
     """Raises ``bad-field`` for what a message must not be."""
     if stanza.get("type", "normal") == "groupchat":
         raise ChatError("not-found", "rooms are not served over XMPP yet")
-
-

@@ -1,4 +1,4 @@
-"""Answers to stanzas: results and errors (RFC 6120 section 8.3), with ``to`` and ``from`` swapped."""
+"""Answers to stanzas: results and errors (RFC 6120 section 8.3), ``to`` and ``from`` swapped."""
 
 from typing import NamedTuple
 

@@ -135,7 +135,7 @@ class Scram:
         return self._server_first.encode()
 
     def finish(self, raw: bytes) -> bytes:
-        """Checks the client's proof; gives the server's. Raises ``not-authorized`` for a wrong one."""
+        """Checks the client's proof; gives the server's. Raises ``not-authorized``."""
         found = _SCRAM_FINAL.fullmatch(_text(raw))
         if found is None:
             raise SaslError("malformed-request")

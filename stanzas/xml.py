@@ -7,11 +7,12 @@ Every way in goes through this module, and only lxml ever sees client bytes.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from lxml import etree
 
-Element = etree._Element
+Element: TypeAlias = Any
+"""An lxml element; lxml has no types."""
 
 SLICE_BYTES = 4096
 _DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>")

@@ -118,7 +118,7 @@ async def in_group(members: Sequence[JsonClient], gid: int, texts: Sequence[str]
 async def archive(client: XmppClient, with_jid: str) -> list[str]:
     """The whole archive with somebody, page by page, over XEP-0313."""
     texts: list[str] = []
-    async for entry in client["xep_0313"].iterate(with_jid=with_jid, rsm={"max": 50}):
+    async for entry in client.plugin["xep_0313"].iterate(with_jid=with_jid, rsm={"max": 50}):
         texts.append(str(entry["mam_result"]["forwarded"]["stanza"]["body"]))
     return texts
 

@@ -248,7 +248,7 @@ async def test_archive_is_paged_and_filtered(node: Node) -> None:
         await bob.say(account.id, f"b{n}", str(n))
     xena.say(ann.jid, "mine")
     await ann.expect(cmd=10)
-    mam = xena["xep_0313"]
+    mam = xena.plugin["xep_0313"]
 
     async def bodies(**query: object) -> list[str]:
         return [
@@ -276,7 +276,7 @@ async def test_archive_of_somebody_else_is_refused(node: Node) -> None:
     """The archive at another JID is not one's own."""
     ann, _, xena = await both(node)
     with pytest.raises(IqError):
-        await xena["xep_0313"].retrieve(jid=ann.jid)
+        await xena.plugin["xep_0313"].retrieve(jid=ann.jid)
     await xena.logout()
 
 
@@ -286,16 +286,16 @@ async def test_service_queries_are_answered(node: Node) -> None:
     _, account, xena = await both(node)
     for plugin in ("xep_0092", "xep_0202"):
         xena.register_plugin(plugin)
-    info = await xena["xep_0030"].get_info("localhost")
+    info = await xena.plugin["xep_0030"].get_info("localhost")
     assert ("server", "im") in {i[:2] for i in info["disco_info"]["identities"]}
     features = info["disco_info"]["features"]
     assert {"urn:xmpp:ping", "jabber:iq:version", "urn:xmpp:time"} <= set(features)
-    own = await xena["xep_0030"].get_info(account.jid)
+    own = await xena.plugin["xep_0030"].get_info(account.jid)
     assert "urn:xmpp:mam:2" in own["disco_info"]["features"]
-    await xena["xep_0030"].get_items("localhost")
-    await xena["xep_0199"].send_ping("localhost")
-    assert (await xena["xep_0092"].get_version("localhost"))["software_version"]["name"]
-    assert (await xena["xep_0202"].get_entity_time("localhost"))["entity_time"]["utc"]
+    await xena.plugin["xep_0030"].get_items("localhost")
+    await xena.plugin["xep_0199"].send_ping("localhost")
+    assert (await xena.plugin["xep_0092"].get_version("localhost"))["software_version"]["name"]
+    assert (await xena.plugin["xep_0202"].get_entity_time("localhost"))["entity_time"]["utc"]
     assert (await xena.get_roster())["type"] == "result"
     iq = xena.make_iq_get(queryxmlns="urn:example:unknown", ito="localhost")
     with pytest.raises(IqError) as refused:

@@ -49,7 +49,7 @@ class Node:
             "TANDEM_DATA_DIR": str(directory / "var"),
             "TANDEM_LOG_LEVEL": "debug",
             "PYTHONWARNINGS": "default",
-            "PYTHONPATH": f"{ROOT}:/tmp/plug2",
+            "PYTHONPATH": str(ROOT),
             **QUICK,
             **(env or {}),
         }
@@ -58,6 +58,11 @@ class Node:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def certificate(self) -> Path:
+        """What the server made for its XMPP ports."""
+        return self.directory / "var" / "xmpp.crt"
 
     @property
     def chat_url(self) -> str:

@@ -72,7 +72,7 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
 
     async def settled(self) -> list[Message]:
         """All messages that came before the answer to a ping sent now."""
-        await self["xep_0199"].send_ping(self.boundjid.domain, timeout=10)
+        await self.plugin["xep_0199"].send_ping(self.boundjid.domain, timeout=10)
         come = list(self.messages)
         self.messages.clear()
         return come

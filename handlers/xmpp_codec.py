@@ -1,0 +1,70 @@
+"""The XMPP side's words for the router: messages and errors as stanzas, ready to be written."""
+
+from collections.abc import Callable
+
+from handlers.frames import frame
+from server.clients import Envelope, Event
+from server.errors import ChatError
+from server.model import SINGLE, Message, User
+from stanzas import carbons, messages, ns, replies
+
+CLIENT_NAMESPACE = f" xmlns='{ns.CLIENT}'"
+
+
+def _plain(stanza: str) -> bytes:
+    return stanza.encode()
+
+
+def _framed(stanza: str) -> bytes:
+    return frame(stanza.encode())
+
+
+class XmppCodec:
+    """See :class:`server.clients.Codec`. Over WebSocket a stanza is a frame with its namespace."""
+
+    per_user = True
+
+    def __init__(self, *, websocket: bool) -> None:
+        self.name = "xmpp-websocket" if websocket else "xmpp"
+        self.xmlns = CLIENT_NAMESPACE if websocket else ""
+        self.ready: Callable[[str], bytes] = _framed if websocket else _plain
+
+    def message(self, envelope: Envelope, viewer: User) -> bytes | None:
+        """A chat message for its recipient, or a carbon of it for the author's other devices."""
+        message, recipient = envelope.message, envelope.recipient
+        if message.cmd != SINGLE or recipient is None:
+            return None
+        author = envelope.author.jid
+        if envelope.node.resource:
+            author = f"{author}/{envelope.node.resource}"
+        is_carbon = is_own(message, viewer.id)
+        stanza = messages.from_message(
+            message,
+            sender=author,
+            recipient=recipient.jid,
+            archive=viewer.jid,
+            xml=envelope.xml,
+            xmlns=CLIENT_NAMESPACE if is_carbon else self.xmlns,
+        )
+        return self.ready(carbons.sent(stanza, viewer.jid, self.xmlns) if is_carbon else stanza)
+
+    def event(self, event: Event) -> bytes | None:
+        """Hints have no XMPP form yet."""
+        return None
+
+    def ack(self, envelope: Envelope) -> bytes | None:
+        """XMPP has no ack of its own; stream management comes later."""
+        return None
+
+    def error(self, envelope: Envelope, error: ChatError) -> bytes | None:
+        me = f"{envelope.author.jid}/{envelope.node.resource}"
+        return self.ready(replies.error(envelope.origin, me, self.xmlns, error))
+
+
+def is_own(message: Message, userid: int) -> bool:
+    """Whether ``userid`` sent it to somebody else: other devices of theirs get it as a carbon."""
+    return message.userid == userid and message.dstid != userid
+
+
+TCP = XmppCodec(websocket=False)
+WEBSOCKET = XmppCodec(websocket=True)

@@ -1,0 +1,182 @@
+"""IQ requests to the server and to one's own account, by the child's name in one table."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from server import __version__
+from server.clients import Pending, now_ms
+from server.errors import ChatError
+from server.model import User
+from server.ports import Stored
+from stanzas import archive, carbons, disco, jid, messages, ns, replies, roster, rsm, time, version
+from stanzas.replies import Origin
+from stanzas.xml import Element
+
+if TYPE_CHECKING:
+    from handlers.xmpp import XmppSession
+
+from handlers.xmpp_codec import CLIENT_NAMESPACE
+
+Answer = Callable[[Element, Origin], Pending]
+
+
+class Queries:
+    """One session's requests. What is not in the table is ``service-unavailable``."""
+
+    def __init__(self, session: "XmppSession") -> None:
+        self._session = session
+        self._table: dict[tuple[str, str], Answer] = {
+            ("set", f"{{{ns.SESSION}}}session"): self._nothing,
+            ("get", f"{{{ns.PING}}}ping"): self._nothing,
+            ("get", f"{{{ns.VERSION}}}query"): self._version,
+            ("get", f"{{{ns.TIME}}}time"): self._time,
+            ("get", f"{{{ns.ROSTER}}}query"): self._roster,
+            ("get", f"{{{ns.DISCO_INFO}}}query"): self._info,
+            ("get", f"{{{ns.DISCO_ITEMS}}}query"): self._items,
+            ("get", f"{{{ns.ARCHIVE}}}query"): self._archive_form,
+            ("set", f"{{{ns.ARCHIVE}}}query"): self._archive,
+            ("set", carbons.ENABLE): self._carbons_on,
+            ("set", carbons.DISABLE): self._carbons_off,
+        }
+
+    def handle(self, kind: str, child: Element, asked: Origin) -> Pending:
+        """Answers one request, at once or when what it returns is awaited."""
+        found = self._table.get((kind, child.tag))
+        if found is None or not self._is_ours(asked.to):
+            session = self._session
+            session.transport.tell(
+                replies.error_of(asked, session.me, session.xmlns, "service-unavailable", "cancel")
+            )
+            return None
+        return found(child, asked)
+
+    def _is_ours(self, to: str) -> bool:
+        """Whether the server answers for this address: its own, or the account's bare JID."""
+        if not to:
+            return True
+        address = jid.parse(to)
+        return not address.resource and (
+            str(address) == self._session.domain or self._is_own_account(to)
+        )
+
+    def _is_own_account(self, to: str) -> bool:
+        node = self._session.node
+        if not to:
+            return True
+        address = jid.parse(to)
+        own = (node.user.username, str(node.userid)) if node else ()
+        return address.domain == self._session.domain and address.local in own and bool(node)
+
+    def _reply(self, asked: Origin, inside: str = "") -> None:
+        session = self._session
+        session.transport.tell(replies.result(asked, session.me, session.xmlns, inside))
+
+    def _nothing(self, _: Element, asked: Origin) -> Pending:
+        self._reply(asked)
+        return None
+
+    def _version(self, _: Element, asked: Origin) -> Pending:
+        self._reply(asked, version.answer(__version__))
+        return None
+
+    def _time(self, _: Element, asked: Origin) -> Pending:
+        self._reply(asked, time.answer(now_ms()))
+        return None
+
+    def _roster(self, _: Element, asked: Origin) -> Pending:
+        self._reply(asked, roster.answer())
+        return None
+
+    def _info(self, query: Element, asked: Origin) -> Pending:
+        if disco.has_node(query):
+            raise ChatError("not-found", "no such node")
+        is_account = bool(asked.to) and self._is_own_account(asked.to)
+        self._reply(asked, disco.account_info() if is_account else disco.server_info())
+        return None
+
+    def _items(self, query: Element, asked: Origin) -> Pending:
+        if disco.has_node(query):
+            raise ChatError("not-found", "no such node")
+        self._reply(asked, disco.items())
+        return None
+
+    def _carbons_on(self, _: Element, asked: Origin) -> Pending:
+        self._session.carbons = True
+        self._reply(asked)
+        return None
+
+    def _carbons_off(self, _: Element, asked: Origin) -> Pending:
+        self._session.carbons = False
+        self._reply(asked)
+        return None
+
+    def _archive_form(self, _: Element, asked: Origin) -> Pending:
+        self._reply(asked, archive.form())
+        return None
+
+    def _archive(self, query: Element, asked: Origin) -> Pending:
+        if not self._is_own_account(asked.to):
+            raise ChatError("not-allowed", "not your archive")
+        return self._read_archive(archive.read(query), asked)
+
+    async def _read_archive(self, query: archive.ArchiveQuery, asked: Origin) -> None:
+        session = self._session
+        node = session.node
+        if node is None:
+            return
+        session.has_queried_archive = True
+        services, wanted = session.services, query.page
+        partner: User | None = None
+        if query.with_jid:
+            address = jid.parse(query.with_jid)
+            if address.domain == session.domain and address.local:
+                partner = await services.accounts.find(address.local)
+            if partner is None:
+                self._reply(asked, archive.fin(True, rsm.answer(None, None, 0, 0)))
+                return
+        page = await services.history.archive(
+            node.userid,
+            with_user=partner.id if partner else None,
+            start_ms=query.start_ms,
+            end_ms=query.end_ms,
+            after_id=wanted.after,
+            before_id=wanted.before,
+            limit=wanted.limit,
+            newest_first_page=wanted.last,
+        )
+        people = await services.accounts.users(
+            userid
+            for entry in page.entries
+            for userid in (entry.message.userid, entry.message.dstid)
+        )
+        for entry in page.entries:
+            session.transport.tell(self._entry(entry, query.queryid, people, node.user.jid))
+        first = page.entries[0].message.id if page.entries else None
+        last = page.entries[-1].message.id if page.entries else None
+        told = rsm.answer(first, last, page.first_index, page.total)
+        self._reply(asked, archive.fin(page.complete, told))
+
+    def _entry(self, entry: Stored, queryid: str, people: dict[int, User], owner: str) -> str:
+        session, message = self._session, entry.message
+
+        def address(userid: int) -> str:
+            user = people.get(userid)
+            return user.jid if user else f"{userid}@{session.domain}"
+
+        stanza = messages.from_message(
+            message,
+            sender=address(message.userid),
+            recipient=address(message.dstid),
+            archive=owner,
+            xml=entry.xml,
+            xmlns=CLIENT_NAMESPACE,
+        )
+        return archive.entry(
+            stanza,
+            to=session.me,
+            queryid=queryid,
+            message_id=message.id,
+            ts=message.ts,
+            domain=session.domain,
+            xmlns=session.xmlns,
+        )
