@@ -11,7 +11,7 @@ class DataDirError(Exception):
 
 
 class DataDirLock:
-    """Holds ``<data.dir>/lock`` while entered; the kernel lets go of it however the process ends."""
+    """Holds ``<data.dir>/lock`` while entered; the kernel frees it however the process ends."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "lock"
@@ -31,6 +31,11 @@ class DataDirLock:
             raise DataDirError(
                 f"{self._path.parent} is in use by another Tandem, process {holder}: "
                 "stop that one, or give this one its own data.dir"
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise DataDirError(
+                f"{self._path} cannot be locked ({error.strerror}): put data.dir on a local disk"
             ) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())

@@ -40,12 +40,12 @@ class Conversation(msgspec.Struct):
 
 
 class ArchivePage(NamedTuple):
-    """Part of an archive, ascending. ``first_index``: place of its first entry among ``total``."""
+    """Part of an archive, ascending. ``first_index``: its place among ``total``, forward only."""
 
     entries: list[Stored]
     complete: bool
     total: int
-    first_index: int
+    first_index: int | None
 
 
 class History:
@@ -192,16 +192,18 @@ class History:
             backward=backward,
         )
         entries = (found[1:] if backward else found[:limit]) if len(found) > limit else found
-        total, first_index = await asyncio.gather(
-            self._messages.archive_count(userid, conv=conv, start_ms=start_ms, end_ms=end_ms),
-            self._messages.archive_count(
+        total = await self._messages.archive_count(
+            userid, conv=conv, start_ms=start_ms, end_ms=end_ms
+        )
+        first_index = None
+        if entries and not backward:
+            first_index = await self._messages.archive_count(
                 userid,
                 conv=conv,
                 start_ms=start_ms,
                 end_ms=end_ms,
-                before_id=entries[0].message.id if entries else 0,
-            ),
-        )
+                before_id=entries[0].message.id,
+            )
         return ArchivePage(entries, len(found) <= limit, total, first_index)
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:

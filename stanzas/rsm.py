@@ -43,9 +43,13 @@ def _id(element: Element | None) -> int | None:
     return int(element.text)
 
 
-def answer(first: int | None, last: int | None, first_index: int, total: int) -> str:
-    """The ``<set/>`` that says which page this is."""
+def answer(first: int | None, last: int | None, first_index: int | None, total: int) -> str:
+    """The ``<set/>`` that says which page this is.
+
+    Pages read backward go without an index: slixmpp takes one for the end of its reading.
+    """
     page = ""
     if first is not None:
-        page = f"<first index='{first_index}'>{first}</first><last>{last}</last>"
+        index = "" if first_index is None else f" index='{first_index}'"
+        page = f"<first{index}>{first}</first><last>{last}</last>"
     return f"<set xmlns='{ns.RSM}'>{page}<count>{total}</count></set>"

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.json_client import JsonClient
 from tests.support.node import Node
+from tests.support.xmpp_client import XmppClient
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,7 @@ def close_clients(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     io_loop = request.getfixturevalue("io_loop")
     yield
+    io_loop.run_sync(XmppClient.close_all, timeout=20)
     io_loop.run_sync(JsonClient.close_all, timeout=20)
 
 

@@ -12,7 +12,10 @@ KILL_S = 5.0
 
 
 class Process:
-    """A process, a child of ours or not, held by a pidfd, so that no signal hits a later owner of its pid."""
+    """A process, a child of ours or not.
+
+    It is held by a pidfd, so that no signal hits a later owner of its pid (Linux 5.3).
+    """
 
     def __init__(self, pid: int, child: "subprocess.Popen[bytes] | None" = None) -> None:
         """Raises OSError when there is none. ``command``: its arguments; empty when it is dead."""

@@ -295,7 +295,9 @@ async def test_service_queries_are_answered(node: Node) -> None:
     await xena.plugin["xep_0030"].get_items("localhost")
     await xena.plugin["xep_0199"].send_ping("localhost")
     assert (await xena.plugin["xep_0092"].get_version("localhost"))["software_version"]["name"]
-    assert (await xena.plugin["xep_0202"].get_entity_time("localhost"))["entity_time"]["utc"]
+    told = await xena.plugin["xep_0202"].get_entity_time("localhost")
+    # Not by slixmpp's getter, which adds a second Z.
+    assert told.xml.findtext(".//{urn:xmpp:time}utc").endswith("Z")
     assert (await xena.get_roster())["type"] == "result"
     iq = xena.make_iq_get(queryxmlns="urn:example:unknown", ito="localhost")
     with pytest.raises(IqError) as refused:
@@ -395,9 +397,9 @@ async def test_sasl_mistake_gets_the_condition_of_the_rfc(node: Node, name: str)
 
 ATTACKS: dict[str, tuple[bytes, bytes]] = {
     "garbage": (b"GET / HTTP/1.1\r\n\r\n", b"not-well-formed"),
-    "doctype": (b"<!DOCTYPE x []>" + OPEN, b"restricted-xml"),
+    "doctype": (b"<!DOCTYPE x []>" + OPEN[21:], b"restricted-xml"),
     "doctype with entities": (
-        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>' + OPEN,
+        b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>' + OPEN[21:],
         b"restricted-xml",
     ),
     "comment": (OPEN + b"<!-- hello -->", b"restricted-xml"),

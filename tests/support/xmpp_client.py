@@ -12,6 +12,10 @@ from tests.support.json_client import PASSWORD
 from tests.support.node import Node
 
 
+OPENED: list["XmppClient"] = []
+"""The clients of the running test, ended with it."""
+
+
 class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
     """One resource of an account. ``login`` returns when the session has started."""
 
@@ -37,9 +41,14 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
         self._tls = tls
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
+        OPENED.append(self)
         for plugin in ("xep_0030", "xep_0059", "xep_0199", "xep_0203", "xep_0313", *plugins):
             self.register_plugin(plugin)
+        if tls == "none":
+            mechanisms = self.plugin["feature_mechanisms"]
+            mechanisms.unencrypted_plain = mechanisms.unencrypted_scram = True
         self.add_event_handler("message", self._heard)
+        self.add_event_handler("message_error", self._heard)
         self.add_event_handler("failed_auth", lambda _: self.failures.append("failed_auth"))
         self.add_event_handler("failed_all_auth", lambda _: self._ended.set())
         self.add_event_handler("connection_failed", lambda _: self._ended.set())
@@ -68,11 +77,15 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
     async def come_online(self) -> None:
         """Sends initial presence; returns when the server has processed it."""
         self.send_presence()
-        await self.settled()
+        await self.ping()
+
+    async def ping(self) -> None:
+        """Waits until the server has processed what was sent."""
+        await self.plugin["xep_0199"].send_ping(self.boundjid.domain, timeout=10)
 
     async def settled(self) -> list[Message]:
         """All messages that came before the answer to a ping sent now."""
-        await self.plugin["xep_0199"].send_ping(self.boundjid.domain, timeout=10)
+        await self.ping()
         come = list(self.messages)
         self.messages.clear()
         return come
@@ -97,6 +110,18 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
             message[name] = value
         message.send()
         return message
+
+    @staticmethod
+    async def close_all() -> None:
+        """Ends what the test left open. slixmpp's own tasks would outlive the event loop."""
+        while OPENED:
+            client = OPENED.pop()
+            client.abort()
+            task = client._run_out_filters
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                client._run_out_filters = None
 
     async def logout(self) -> None:
         await self.disconnect(wait=2.0)
