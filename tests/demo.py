@@ -73,11 +73,16 @@ def lines(language: str) -> list[str]:
     return [f"{line.strip()} #{language}-{n}" for n, line in enumerate(found[:PER_LANGUAGE])]
 
 
+def line_id(text: str) -> str:
+    """The part of a line that makes it unique, for a cid."""
+    return text.rpartition("#")[2]
+
+
 async def json_to_xmpp(sender: JsonClient, receiver: XmppClient, texts: Sequence[str]) -> Row:
     for start in range(0, len(texts), IN_FLIGHT):
         part = texts[start : start + IN_FLIGHT]
-        for n, text in enumerate(part, start):
-            sender.send(cmd=10, dstid=int_id(receiver), content=text, cid=f"j{n}-{hash(text)}")
+        for text in part:
+            sender.send(cmd=10, dstid=receiver.userid, content=text, cid=line_id(text))
         for _ in part:
             await sender.expect(cmd=1)
     received = [str(message["body"]) for message in await receiver.settled()]
@@ -101,8 +106,8 @@ async def in_group(members: Sequence[JsonClient], gid: int, texts: Sequence[str]
     heard: dict[int, list[str]] = {member.id: [] for member in members}
     for n, text in enumerate(texts):
         speaker = members[n % len(members)]
-        speaker.send(cmd=11, dstid=gid, content=text, cid=f"g{n}")
-        await speaker.expect(cmd=1, cid=f"g{n}")
+        speaker.send(cmd=11, dstid=gid, content=text, cid=line_id(text))
+        await speaker.expect(cmd=1, cid=line_id(text))
         for member in members:
             if member is speaker:
                 heard[member.id].append(text)
@@ -121,10 +126,6 @@ async def archive(client: XmppClient, with_jid: str) -> list[str]:
     async for entry in client.plugin["xep_0313"].iterate(with_jid=with_jid, rsm={"max": 50}):
         texts.append(str(entry["mam_result"]["forwarded"]["stanza"]["body"]))
     return texts
-
-
-def int_id(client: XmppClient) -> int:
-    return int(client.userid)
 
 
 async def play(node: Node) -> list[Row]:

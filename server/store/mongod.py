@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 REPLICA_SET = "tandem"
 USER = "tandem"
 START_S = 60.0
-"""Recovery of a large database after a crash takes its time."""
+"""Recovery of a large database after a crash takes its time. So does a move to another port, when
+the program on the old one is silent: mongod first asks there for 30 s whether that is itself."""
 ADOPT_S = 5.0
 """A mongod that runs already answers at once, or something is wrong with it."""
 FREE_BYTES = 300 * 1024 * 1024

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -85,11 +84,13 @@ def mongods(data_dir: Path) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdigit():
-                command = (entry / "cmdline").read_bytes().split(b"\0")
-                if os.fsencode(data_dir / "mongodb") in command:
-                    found.append(int(entry.name))
+            if entry.name.isdigit() and str(data_dir / "mongodb") in arguments_of(int(entry.name)):
+                found.append(int(entry.name))
     return found
+
+
+def arguments_of(pid: int) -> list[str]:
+    return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")
 
 
 def client_of(mongod: PrivateMongod) -> "AsyncMongoClient[dict[str, Any]]":
@@ -147,7 +148,6 @@ async def test_mongod_stopped_and_started_again_keeps_data_and_port(data_dir: Pa
 @pytest.mark.gen_test(timeout=20)
 async def test_mongod_other_local_users_are_kept_out(data_dir: Path) -> None:
     """Without the password nothing can be read or set up, and the files say it to nobody."""
-    data_dir.chmod(0o755)
     async with PrivateMongod(SETTINGS, data_dir) as mongod:
         async with AsyncMongoClient[dict[str, Any]]("127.0.0.1", port_of(mongod)) as stranger:
             for act in (
@@ -171,8 +171,7 @@ async def test_mongod_password_and_key_appear_in_no_log(
     async with PrivateMongod(SETTINGS, data_dir) as mongod:
         await put(mongod, "a")
         (pid,) = mongods(data_dir)
-        told = Path(f"/proc/{pid}/cmdline").read_text() + (data_dir / "mongodb.log").read_text()
-        told += caplog.text
+        told = " ".join(arguments_of(pid)) + (data_dir / "mongodb.log").read_text() + caplog.text
     assert f"127.0.0.1:{port_of(mongod)}" in told
     assert json.loads((data_dir / "mongodb.json").read_text())["password"] not in told
     assert (data_dir / "mongodb.key").read_text() not in told
@@ -223,21 +222,18 @@ async def test_mongod_orphan_with_other_settings_is_replaced(data_dir: Path) -> 
     async with PrivateMongod(larger, data_dir):
         (pid,) = mongods(data_dir)
         assert pid != orphan
-        assert "0.293" in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        assert "0.293" in arguments_of(pid)
 
 
 @pytest.mark.gen_test(timeout=20)
 async def test_mongod_pid_file_naming_another_process_harms_nobody(data_dir: Path) -> None:
     """After a reboot the old pid may be anybody's."""
-    bystander = subprocess.Popen(["sleep", "60"])
-    try:
-        (data_dir / "mongodb.pid").write_text(f"{bystander.pid}\n")
-        async with PrivateMongod(SETTINGS, data_dir):
-            assert bystander.pid not in mongods(data_dir)
-        assert bystander.poll() is None
-    finally:
-        bystander.kill()
-        bystander.wait()
+    bystander = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
+    (data_dir / "mongodb.pid").write_text(f"{bystander.pid}\n")
+    async with PrivateMongod(SETTINGS, data_dir):
+        assert bystander.returncode is None
+    await bystander.communicate(b"")
+    assert bystander.returncode == 0
 
 
 async def insert_at_last(client: "AsyncMongoClient[dict[str, Any]]", name: str) -> None:
@@ -266,16 +262,48 @@ async def test_mongod_killed_is_back_within_10_s_at_the_same_address(
 
 
 @pytest.mark.gen_test(timeout=30)
-@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25])
+@pytest.mark.parametrize("step", ["_set_address", "_set_user"])
 async def test_mongod_first_start_interrupted_is_completed_by_the_next(
-    data_dir: Path, after_s: float
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Replica set made or not, user made or not: the next start has to cope with any of them."""
-    starting = asyncio.create_task(PrivateMongod(SETTINGS, data_dir).start())
-    with suppress(TimeoutError):
-        await asyncio.wait_for(starting, after_s)
+    """Killed before the replica set or the user was made: the next start makes what is missing."""
+    reached = asyncio.Event()
+
+    async def hold(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PrivateMongod, step, hold)
+        starting = asyncio.create_task(PrivateMongod(SETTINGS, data_dir).start())
+        await reached.wait()
+        (pid,) = mongods(data_dir)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(MongodError, match="ended at start"):
+            await starting
     async with PrivateMongod(SETTINGS, data_dir) as mongod:
         await put(mongod, "a")
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_mongod_start_cancelled_leaves_nothing_running(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C during the start stops the mongod that was being started."""
+    reached = asyncio.Event()
+
+    async def hold(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PrivateMongod, "_set_user", hold)
+    starting = asyncio.create_task(PrivateMongod(SETTINGS, data_dir).start())
+    await reached.wait()
+    assert len(mongods(data_dir)) == 1
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert mongods(data_dir) == []
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -283,18 +311,20 @@ async def test_mongod_port_taken_moves_and_keeps_data(data_dir: Path) -> None:
     """Another program on its port: the replica set moves to a new one, and stays there."""
     async with PrivateMongod(SETTINGS, data_dir) as mongod:
         await put(mongod, "a")
-    with socket.create_server(("127.0.0.1", port_of(mongod))):
-        async with PrivateMongod(SETTINGS, data_dir) as moved:
-            assert port_of(moved) != port_of(mongod)
-            assert await names_in(moved) == ["a"]
-            await put(moved, "b")
+    squatter = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", port_of(mongod)
+    )
+    async with squatter, PrivateMongod(SETTINGS, data_dir) as moved:
+        assert port_of(moved) != port_of(mongod)
+        assert await names_in(moved) == ["a"]
+        await put(moved, "b")
     async with PrivateMongod(SETTINGS, data_dir) as again:
         assert again.url == moved.url
         assert await names_in(again) == ["a", "b"]
 
 
 @pytest.mark.gen_test(timeout=30)
-@pytest.mark.parametrize("left", [None, "", '{"port": 1'])
+@pytest.mark.parametrize("left", [None, '{"port": 1'], ids=["lost", "torn"])
 async def test_mongod_state_file_lost_or_torn_keeps_data(data_dir: Path, left: str | None) -> None:
     """Port and password can be made anew; the data is what counts."""
     async with PrivateMongod(SETTINGS, data_dir) as mongod:

@@ -8,7 +8,7 @@ from lxml import etree
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tests.support.json_client import PASSWORD, JsonClient
+from tests.support.json_client import PASSWORD, SOCKETS, JsonClient
 from tests.support.node import Node
 
 OPEN = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>"
@@ -20,6 +20,7 @@ class Socket:
 
     def __init__(self, connection: WebSocketClientConnection) -> None:
         self.connection = connection
+        SOCKETS.append(connection)
 
     @classmethod
     async def open(cls, node: Node, **headers: str) -> "Socket":

@@ -16,6 +16,8 @@ from tests.support.node import Node
 PASSWORD = "correct horse battery"
 OPENED: list["JsonClient"] = []
 """The clients of the running test, closed when it ends."""
+SOCKETS: list[WebSocketClientConnection] = []
+"""Raw connections of the running test, closed with it too."""
 _names = itertools.count(1)
 
 
@@ -156,6 +158,8 @@ class JsonClient:
     @staticmethod
     async def close_all() -> None:
         """Closes what the test left open, and waits for the ends."""
+        while SOCKETS:
+            SOCKETS.pop().close()
         while OPENED:
             client = OPENED.pop()
             if client.socket is not None and not client.is_closed:
