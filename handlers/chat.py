@@ -5,7 +5,6 @@ from then on :class:`ChatSession` hears the frames.
 """
 
 import logging
-import time
 from collections.abc import Awaitable
 from urllib.parse import parse_qs
 
@@ -26,14 +25,12 @@ from handlers.wire import Wire, WireHandler
 from server.clients import ClientNode, Pending, now_ms
 from server.errors import ChatError, Close, StorageAway
 from server.history import Conversation
+from server.limits import Patience
 from server.model import GROUP, MAX_ID, SINGLE, Message
 from server.services import Services
 from server.tokens import Identity
 
 log = logging.getLogger(__name__)
-
-REFUSALS_PER_MINUTE = 200
-"""Sends refused with ``slow-down`` within a minute before the connection is closed (4429)."""
 
 CODEC = JsonCodec()
 
@@ -85,8 +82,8 @@ class ChatHandler(WireHandler):
             raise HTTPError(503)
         userid, token = self._credentials()
         try:
-            self.identity = await services.tokens.handshake(userid, token)
             services.addresses.check(self.request.remote_ip or "")
+            self.identity = await services.tokens.handshake(userid, token)
         except StorageAway as error:
             raise HTTPError(503) from error
         except ChatError as error:
@@ -130,13 +127,11 @@ class ChatSession:
     """What a JSON connection says, turned into calls of the router and the history."""
 
     __slots__ = (
-        "_bad",
         "_max_depth",
         "_node",
-        "_refused",
+        "_patience",
         "_router",
         "_services",
-        "_window",
         "_wire",
     )
 
@@ -146,8 +141,7 @@ class ChatSession:
         self._node = node
         self._wire = wire
         self._max_depth = services.settings.limits.frame_depth
-        self._bad = self._refused = 0
-        self._window = 0.0
+        self._patience = Patience(services.settings.limits)
         services.addresses.enter(node.address)
         services.metrics.connected("json")
         oldest = services.clients.bind(node)
@@ -222,14 +216,6 @@ class ChatSession:
         log.debug("frame_refused user=%d slug=%s", self._node.userid, error.slug)
         self._services.metrics.error(error.slug)
         self._node.send(error_frame(error, cid, rid))
-        now = time.monotonic()
-        if now - self._window > 60:
-            self._window, self._bad, self._refused = now, 0, 0
-        if error.status == 400:
-            self._bad += 1
-            if self._bad > self._services.settings.limits.bad_frames_per_minute:
-                self._node.end(Close.BAD_FRAMES)
-        elif error.slug == "slow-down":
-            self._refused += 1
-            if self._refused > REFUSALS_PER_MINUTE:
-                self._node.end(Close.OVER_RATE)
+        enough = self._patience.lost(error)
+        if enough is not None:
+            self._node.end(enough)

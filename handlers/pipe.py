@@ -6,6 +6,7 @@ on a timer. One sweep a second looks at all connections of a loop, instead of a 
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable
 from typing import cast
 
@@ -16,6 +17,14 @@ log = logging.getLogger(__name__)
 CLOSE_GRACE_S = 5.0
 """How long a peer has to answer our goodbye."""
 SWEEP_S = 1.0
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+"""Finds out within two minutes that a peer is gone which says nothing by itself."""
 
 
 class Keeper:

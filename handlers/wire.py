@@ -27,7 +27,7 @@ from handlers.frames import (
     frame,
 )
 from handlers.hygiene import QuietErrors
-from handlers.pipe import Pipe
+from handlers.pipe import KEEPALIVE, Pipe
 from server.clients import Pending
 from server.errors import Close
 
@@ -195,7 +195,8 @@ async def _move(wire: Wire, stream: IOStream) -> None:
     sock.setblocking(False)
     stream.close()
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for level, option, value in KEEPALIVE:
+            sock.setsockopt(level, option, value)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: wire, sock)
     except OSError:
         sock.close()
@@ -225,6 +226,10 @@ class WireHandler(QuietErrors, WebSocketHandler):
         kind = StreamWire if isinstance(stream, SSLIOStream) else Wire
         self.wire = kind(self.max_message_bytes, self.outbox_bytes, self.silence_s)
         return Takeover(self, False, _WebSocketParams())
+
+    def set_default_headers(self) -> None:
+        """Tells nobody which Tornado this is."""
+        self.set_header("Server", "Tandem")
 
     def check_origin(self, origin: str) -> bool:
         """Tornado's own check is skipped for some requests; ``prepare`` made ours for all."""

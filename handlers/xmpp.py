@@ -15,6 +15,7 @@ from handlers.xmpp_login import Login
 from handlers.xmpp_queries import Queries
 from server.clients import ClientNode, Pending, Pipe
 from server.errors import ChatError, Close, StorageAway
+from server.limits import Patience
 from server.model import Message, User
 from server.services import Services
 from stanzas import jid, messages, ns, replies
@@ -80,6 +81,9 @@ class XmppSession:
         self._delivered = self._confirmed = 0
         limit_s = services.settings.limits.login_time_s
         self._login_timer = asyncio.get_running_loop().call_later(limit_s, self._login_too_late)
+        self._patience = Patience(services.settings.limits)
+        self._is_newcomer = True
+        services.newcomers.enter(transport.address)
 
     @property
     def me(self) -> str:
@@ -96,6 +100,7 @@ class XmppSession:
             self._confirm()
             return self._stanza(event.element)
         if kind is Kind.OPENED:
+            self._check_welcome()
             if self.user is None:
                 self.stream.mechanisms = self._login.mechanisms()
             self.transport.tell(self.stream.header())
@@ -121,7 +126,7 @@ class XmppSession:
 
     def on_close(self) -> None:
         """The connection is gone; called once."""
-        self._login_timer.cancel()
+        self._end_login()
         node = self.node
         if node is None:
             return
@@ -139,15 +144,28 @@ class XmppSession:
             self._confirmed = self._delivered
             self.services.offline.moved(self.node.userid, self._confirmed)
 
+    def _check_welcome(self) -> None:
+        """Refuses a stream while the server stops, or one address opens too many."""
+        services = self.services
+        if services.draining:
+            raise XmlError("system-shutdown")
+        if self._is_newcomer and services.newcomers.is_over(self.transport.address):
+            raise XmlError("policy-violation", "too many logins from this address at once")
+
+    def _end_login(self) -> None:
+        self._login_timer.cancel()
+        if self._is_newcomer:
+            self._is_newcomer = False
+            self.services.newcomers.leave(self.transport.address)
+
     def _login_too_late(self) -> None:
-        if self.user is None:
+        if self.node is None:
             self.fail(XmlError("connection-timeout", "log in sooner"))
 
     async def _sasl(self, element: Element) -> None:
         reply, identity = await self._login.step(element, self.transport.address)
         if identity is not None:
             self.user, self._sid = identity
-            self._login_timer.cancel()
             self.services.metrics.login("ok")
             self.stream.authenticated()
         self.transport.tell(reply)
@@ -184,6 +202,9 @@ class XmppSession:
         log.debug("stanza_refused name=%s slug=%s", asked.name, error.slug)
         self.services.metrics.error(error.slug)
         self.transport.tell(replies.error(asked, self.me, self.xmlns, error))
+        enough = self._patience.lost(error)
+        if enough is not None:
+            self.end(enough)
 
     def _message(self, stanza: Element, asked: replies.Origin) -> Pending:
         if stanza.get("type") in _ERROR_TYPES:
@@ -275,6 +296,7 @@ class XmppSession:
         services.metrics.connected(self.transport.codec.name)
         self.node = node
         self.stream.is_bound = True
+        self._end_login()
         full = f"<bind xmlns='{ns.BIND}'><jid>{text(self.me)}</jid></bind>"
         self.transport.tell(replies.result(asked, self.me, self.xmlns, full))
         if oldest is not None:

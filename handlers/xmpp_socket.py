@@ -49,7 +49,8 @@ class XmppSocketHandler(WireHandler):
 
     def open(self, *args: str, **kwargs: str) -> None:
         address = self.request.remote_ip or ""
-        is_private = self.request.protocol == "https" or is_loopback(address)
+        may_be_plain = self.services.settings.xmpp.plaintext == "loopback"
+        is_private = self.request.protocol == "https" or (may_be_plain and is_loopback(address))
         self.session = XmppSocket(self.services, self.wire, address, is_private=is_private)
 
 

@@ -4,17 +4,15 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Iterator
 
 from handlers import xmpp_codec
 from handlers.certificates import make_context
-from handlers.pipe import Pipe
+from handlers.pipe import KEEPALIVE, Pipe
 from handlers.xmpp import XmppSession
-from server.clients import AddressCounter
-from server.errors import ChatError, Close
+from server.errors import Close
 from server.services import Services
 from stanzas import ping
 from stanzas.stream import Event, Stream, proceed
@@ -28,13 +26,6 @@ PING_AFTER_S = 300.0
 """Silence after which the server asks whether the client is still there …"""
 PING_WAIT_S = 60.0
 """… and how long it waits for any sign of life then."""
-KEEPALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-)
 
 
 def bounds(services: Services) -> tuple[Bounds, Bounds]:
@@ -59,10 +50,6 @@ class XmppServers:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._servers: list[asyncio.Server] = []
-        scale = services.settings.limits.rate_scale
-        self.newcomers = AddressCounter(
-            max(1, int(services.settings.limits.unauthenticated_per_address * scale))
-        )
 
     async def start(self) -> None:
         """Listens as ``[xmpp]`` says. Raises ``OSError`` where it cannot."""
@@ -72,7 +59,7 @@ class XmppServers:
         if xmpp.port:
             self._servers.append(
                 await loop.create_server(
-                    lambda: XmppConnection(services, self.newcomers, context, direct=False),
+                    lambda: XmppConnection(services, context, direct=False),
                     xmpp.address,
                     xmpp.port,
                     backlog=BACKLOG,
@@ -81,7 +68,7 @@ class XmppServers:
         if xmpp.tls_port:
             self._servers.append(
                 await loop.create_server(
-                    lambda: XmppConnection(services, self.newcomers, context, direct=True),
+                    lambda: XmppConnection(services, context, direct=True),
                     xmpp.address,
                     xmpp.tls_port,
                     backlog=BACKLOG,
@@ -103,7 +90,6 @@ class XmppConnection(Pipe):
     def __init__(
         self,
         services: Services,
-        newcomers: AddressCounter,
         context: ssl.SSLContext,
         *,
         direct: bool,
@@ -111,14 +97,12 @@ class XmppConnection(Pipe):
         super().__init__(services.settings.limits.outbox_bytes)
         self.address = ""
         self._services = services
-        self._newcomers = newcomers
         self._context = context
         self._is_tls = direct
         self._session: XmppSession | None = None
         self._stream: Stream | None = None
         self._coming: Iterator[Event] | None = None
         self._later: deque[bytes] = deque()
-        self._is_newcomer = False
         self._pinged_at = 0.0
         self._handshake: asyncio.Task[None] | None = None
 
@@ -136,16 +120,6 @@ class XmppConnection(Pipe):
             starttls=None if self._is_tls else not may_be_plain,
         )
         self._session = XmppSession(self._services, self._stream, self)
-        try:
-            if self._services.draining:
-                raise XmlError("system-shutdown")
-            self._newcomers.check(self.address)
-        except ChatError as error:
-            self._session.fail(XmlError("policy-violation", error.detail))
-        except XmlError as error:
-            self._session.fail(error)
-        self._newcomers.enter(self.address)
-        self._is_newcomer = True
 
     def is_private(self) -> bool:
         return self._is_tls or is_loopback(self.address)
@@ -232,8 +206,6 @@ class XmppConnection(Pipe):
         except XmlError as error:
             if self._session is not None:
                 self._session.fail(error)
-        if self._session is not None and self._session.user is not None:
-            self._leave_newcomers()
 
     def look_at_clock(self, now: float) -> None:
         super().look_at_clock(now)
@@ -250,13 +222,7 @@ class XmppConnection(Pipe):
             self.end(Close.SILENT)
 
     def closed(self) -> None:
-        self._leave_newcomers()
         if self._handshake is not None:
             self._handshake.cancel()
         if self._session is not None:
             self._session.on_close()
-
-    def _leave_newcomers(self) -> None:
-        if self._is_newcomer:
-            self._is_newcomer = False
-            self._newcomers.leave(self.address)

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import uvloop
-from handlers.xmpp_stream import XmppServers
 
 from handlers.http import listen_http
 from handlers.hygiene import install_log_hygiene
+from handlers.pipe import keeper
+from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.bus.local import LocalBus
 from server.clients import AddressCounter, ClientMap
@@ -68,7 +69,7 @@ def passwd(settings: Settings, name: str, password: str) -> int:
             raise StartError(f"there is no user {name}")
         await accounts.set_password(user.id, password)
         await tokens.end_all(user.id)
-        sys.stdout.write(f"changed the password of {user.jid}; its sessions have ended\n")
+        sys.stdout.write(f"changed the password of {user.jid}; its tokens end within seconds\n")
 
     return _run(lambda: _operate(settings, change))
 
@@ -141,6 +142,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         history=History(
             store.messages, store.conversations, store.groups, groups, accounts, settings.limits
         ),
+        newcomers=AddressCounter(
+            max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
+        ),
         offline=offline,
         metrics=metrics,
     )
@@ -182,11 +186,15 @@ async def _drain(services: Services) -> bool:
     log.info("drained=%s seconds=%.1f", drained, time.monotonic() - began)
     for node in services.clients.everyone():
         node.end(Close.RESTART)
+    pipes = keeper().pipes
+    for pipe in list(pipes):  # those that have not logged in yet
+        pipe.end(Close.RESTART)
     deadline = time.monotonic() + GOODBYE_S
-    while len(services.clients) and time.monotonic() < deadline:  # noqa: ASYNC110 (once, at the end)
+    while pipes and time.monotonic() < deadline:  # noqa: ASYNC110 (once, at the end)
         await asyncio.sleep(0.02)
-    for node in services.clients.everyone():
-        node.pipe.abort()
+    for pipe in list(pipes):
+        pipe.abort()
+    await asyncio.sleep(0)
     return drained
 
 

@@ -229,6 +229,10 @@ class AddressCounter:
         if self._open.get(address, 0) >= self._limit:
             raise ChatError("slow-down", "too many connections from this address", retry_after=30)
 
+    def is_over(self, address: str) -> bool:
+        """Whether there are more than there may be."""
+        return self._open.get(address, 0) > self._limit
+
     def enter(self, address: str) -> None:
         self._open[address] = self._open.get(address, 0) + 1
 

@@ -4,9 +4,11 @@ import math
 import time
 from collections import deque
 
-from server.errors import ChatError
+from server.errors import ChatError, Close
 from server.settings import Limits
 
+REFUSALS_PER_MINUTE = 200
+"""Well-formed requests of one connection that were refused, before it is closed (4429)."""
 KEPT = 100_000
 """Accounts or addresses remembered at once; the longest unseen are forgotten first."""
 
@@ -97,3 +99,25 @@ class LoginGuard:
 
     def succeeded(self, address: str, name: str) -> None:
         self._pairs.forget(f"{address} {name}")
+
+
+class Patience:
+    """How much one connection may get wrong within a minute before it is closed."""
+
+    __slots__ = ("_bad", "_bad_limit", "_refused", "_since")
+
+    def __init__(self, limits: Limits) -> None:
+        self._bad_limit = limits.bad_frames_per_minute
+        self._bad = self._refused = 0
+        self._since = 0.0
+
+    def lost(self, error: ChatError) -> Close | None:
+        """Counts a refusal that the peer was told of. Why to close it, when that was too many."""
+        now = time.monotonic()
+        if now - self._since > 60:
+            self._since, self._bad, self._refused = now, 0, 0
+        if error.status == 400:
+            self._bad += 1
+            return Close.BAD_FRAMES if self._bad > self._bad_limit else None
+        self._refused += 1
+        return Close.OVER_RATE if self._refused > REFUSALS_PER_MINUTE else None

@@ -17,7 +17,10 @@ from server.writer import Writer
 
 @dataclass
 class Services:
-    """One node's parts. ``draining``: it is stopping and takes nobody new."""
+    """One node's parts. ``draining``: it is stopping and takes nobody new.
+
+    ``addresses`` counts bound connections, ``newcomers`` XMPP streams that are still logging in.
+    """
 
     settings: Settings
     store: Store
@@ -26,6 +29,7 @@ class Services:
     groups: Groups
     clients: ClientMap
     addresses: AddressCounter
+    newcomers: AddressCounter
     router: Router
     writer: Writer
     history: History

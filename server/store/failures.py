@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pymongo
 from pymongo.errors import (
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
+    PyMongoError,
     ServerSelectionTimeoutError,
     WTimeoutError,
 )
@@ -24,11 +26,16 @@ REFUSED_FOR_NOW = frozenset(
 """Server error codes that a later try may find gone."""
 
 
+QUICK_S = 2.8
+"""For everything but writing messages: whoever asked is told within 3 s."""
+
+
 @contextmanager
-def storage() -> Iterator[None]:
+def storage(timeout_s: float = QUICK_S) -> Iterator[None]:
     """Raises :class:`StorageAway` for what means that the database cannot serve now."""
     try:
-        yield
+        with pymongo.timeout(timeout_s):
+            yield
     except ServerSelectionTimeoutError as error:
         raise StorageAway("no primary found", maybe_done=False) from error
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
@@ -36,4 +43,8 @@ def storage() -> Iterator[None]:
     except OperationFailure as error:
         if error.code in REFUSED_FOR_NOW:
             raise StorageAway(f"refused with code {error.code}") from error
+        raise
+    except PyMongoError as error:
+        if error.timeout:
+            raise StorageAway(type(error).__name__) from error
         raise

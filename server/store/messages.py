@@ -27,8 +27,9 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 class MongoMessages:
     """See :class:`server.ports.MessageStore`. ``_id`` is ``<conv>:<id in 16 digits>``."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, write_timeout_s: float) -> None:
         self._collection = collection
+        self._write_timeout_s = write_timeout_s
         self._durable = collection.with_options(read_concern=ReadConcern("majority"))
         # Typed as plain documents by with_options, whatever the codec makes of them.
         self._raw: Any = collection.with_options(codec_options=_RAW)
@@ -58,7 +59,7 @@ class MongoMessages:
 
     async def insert(self, documents: Sequence[bytes]) -> Inserted:
         try:
-            with storage():
+            with storage(self._write_timeout_s):
                 await self._collection.insert_many(
                     [RawBSONDocument(document) for document in documents], ordered=True
                 )

@@ -8,6 +8,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from server.errors import StorageAway
 from server.settings import Mongodb
 from server.store.accounts import MongoAccounts
 from server.store.driver import TYPES, Client, Database
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SCHEMA = 1
 FIRST_ID = 10_000
+MIGRATION_S = 3600.0
+"""Building an index over a large collection takes its time."""
 
 INDEXES: dict[str, list[IndexModel]] = {
     "messages": [
@@ -67,9 +70,9 @@ class SchemaTooNew(Exception):
 class MongoStore:
     """The collections of one database; see :class:`server.ports.Store`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, write_timeout_s: float) -> None:
         self._database = database
-        self.messages = MongoMessages(database.messages)
+        self.messages = MongoMessages(database.messages, write_timeout_s)
         self.conversations = MongoConversations(database.conversations)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions)
@@ -78,8 +81,9 @@ class MongoStore:
     async def is_up(self) -> bool:
         """Whether a primary answers, and could be written to as far as it knows."""
         try:
-            answer = await self._database.client.admin.command("hello")
-        except PyMongoError:
+            with storage(1.5):
+                answer = await self._database.client.admin.command("hello")
+        except (StorageAway, PyMongoError):
             return False
         return bool(answer.get("isWritablePrimary"))
 
@@ -99,7 +103,7 @@ class MongoStore:
 
         Raises :class:`SchemaTooNew`.
         """
-        with storage():
+        with storage(MIGRATION_S):
             known = await self._database.meta.find_one({"_id": "schema"})
             if known and known["version"] > SCHEMA:
                 raise SchemaTooNew(
@@ -133,7 +137,7 @@ async def open_store(url: str, settings: Mongodb) -> AsyncIterator[MongoStore]:
         database = client.get_database(
             settings.database, write_concern=WriteConcern(w="majority", j=True)
         )
-        store = MongoStore(database)
+        store = MongoStore(database, settings.write_timeout_s)
         await store.migrate()
         yield store
     finally:

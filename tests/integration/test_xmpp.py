@@ -73,11 +73,11 @@ async def test_forged_sender_and_server_elements_are_not_believed(node: Node) ->
     """``from`` is stamped, and a client's stanza-id in the server's name is dropped."""
     ann, account, xena = await both(node)
     other = await XmppClient(node, ann.jid).login()
-    message = xena.make_message(mto=ann.jid, mbody="really me", mtype="chat", mfrom="king@localhost")
-    message["origin_id"]["id"] = "x1"
-    forged = message.xml.makeelement(
-        "{urn:xmpp:sid:0}stanza-id", {"id": "1", "by": ann.jid}
+    message = xena.make_message(
+        mto=ann.jid, mbody="really me", mtype="chat", mfrom="king@localhost"
     )
+    message["origin_id"]["id"] = "x1"
+    forged = message.xml.makeelement("{urn:xmpp:sid:0}stanza-id", {"id": "1", "by": ann.jid})
     message.xml.append(forged)
     message.send()
     come = await other.expect()
@@ -415,7 +415,10 @@ ATTACKS: dict[str, tuple[bytes, bytes]] = {
     "overlong utf-8": (OPEN + b"<a>\xc0\xaf</a>", b"not-well-formed"),
     "surrogate in utf-8": (OPEN + b"<a>\xed\xa0\x80</a>", b"not-well-formed"),
     "utf-16": ("<?xml version='1.0' encoding='utf-16'?><x/>".encode("utf-16"), b""),
-    "latin-1": (b"<?xml version='1.0' encoding='iso-8859-1'?>" + OPEN[21:], b"unsupported-encoding"),
+    "latin-1": (
+        b"<?xml version='1.0' encoding='iso-8859-1'?>" + OPEN[21:],
+        b"unsupported-encoding",
+    ),
     "deep": (OPEN + b"<a>" * 500, b"policy-violation"),
     "many elements before login": (OPEN + b"<a>" + b"<b/>" * 100 + b"</a>", b"policy-violation"),
     "huge attribute": (OPEN + b"<a b='" + b"x" * 20_000, b"policy-violation"),
@@ -449,9 +452,6 @@ async def test_bad_xml_over_tcp_gets_the_stream_error(node: Node, name: str) -> 
 async def test_stream_of_single_bytes_and_of_one_packet_are_the_same(node: Node) -> None:
     """How TCP cuts the bytes changes nothing."""
     account = await JsonClient.register(node)
-    whole = (
-        OPEN
-        + auth("PLAIN", f"\0{account.username}\0{PASSWORD}".encode())
-    )
+    whole = OPEN + auth("PLAIN", f"\0{account.username}\0{PASSWORD}".encode())
     heard = await talk(node, *[whole[n : n + 1] for n in range(len(whole))], until=b"<success")
     assert b"<success" in heard

@@ -42,7 +42,7 @@ class Socket:
         await self.ask(
             "<iq xmlns='jabber:client' type='get' id='p' to='localhost'>"
             "<ping xmlns='urn:xmpp:ping'/></iq>",
-            'result',
+            "result",
         )
         return self
 
