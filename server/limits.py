@@ -119,5 +119,7 @@ class Patience:
         if error.status == 400:
             self._bad += 1
             return Close.BAD_FRAMES if self._bad > self._bad_limit else None
+        if error.status >= 500:
+            return None  # our own trouble
         self._refused += 1
         return Close.OVER_RATE if self._refused > REFUSALS_PER_MINUTE else None

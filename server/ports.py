@@ -55,8 +55,8 @@ class MessageStore(Protocol):
     async def is_there(self, placed: Placed) -> bool:
         """Whether exactly this document was written, durably or not yet."""
 
-    async def by_cid(self, conv: str, userid: int, cid: str) -> Message | None:
-        """The durably stored message that this cid names."""
+    async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Message]:
+        """The durably stored messages that these cids name."""
 
     async def last(self, conv: str) -> Message | None:
         """The entry with the highest seq."""

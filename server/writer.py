@@ -157,28 +157,29 @@ class Writer:
             self._give_up(away)
             return
         self._place(batch)
-        attempted = False
+        in_doubt = False
         while self._flushing:
             try:
-                if attempted:
-                    known = await self._messages.stored_prefix(self._flushing)
-                    self._settle(known)
-                    if not self._flushing:
-                        break
-                inserted = await self._messages.insert([e.document for e in self._flushing])
-                attempted = False
+                if in_doubt:
+                    self._settle(await self._messages.stored_prefix(self._unstored()))
+                inserted = await self._messages.insert([e.document for e in self._unstored()])
                 self._settle(inserted.stored)
                 if inserted.duplicate:
-                    await self._resolve()
+                    await self._resolve(in_doubt)
+                in_doubt = False
             except StorageAway as away:
-                if not (attempted or away.maybe_done):
+                if not (in_doubt or away.maybe_done):
                     self._give_up(away)
                     return
-                if not attempted:
+                if not in_doubt:
                     log.warning("write_in_doubt documents=%d reason=%s", len(self._flushing), away)
-                attempted = True
+                in_doubt = True
                 await asyncio.sleep(_TICK_S)
         self._metrics.batch(len(batch), self._loop.time() - began)
+
+    def _unstored(self) -> list[Envelope]:
+        """What of the flush is still to be stored: repeats are only waiting for their turn."""
+        return [envelope for envelope in self._flushing if not envelope.dup]
 
     async def _load_heads(self, convs: set[str]) -> None:
         missing = [conv for conv in convs if conv not in self._heads]
@@ -221,39 +222,61 @@ class Writer:
             self._flushing.remove(envelope)
             self._refuse(envelope, ChatError("bad-field", "the message cannot be stored"))
 
-    def _settle(self, count: int) -> None:
-        if not count:
-            return
-        done, self._flushing = self._flushing[:count], self._flushing[count:]
-        self._metrics.stored += count
-        self._stored(done)
+    def _settle(self, stored: int) -> None:
+        """The next ``stored`` new messages are durable; they and the repeats among them are told."""
+        self._metrics.stored += stored
+        count = 0
+        for envelope in self._flushing:
+            if not envelope.dup:
+                if not stored:
+                    break
+                stored -= 1
+            count += 1
+        if count:
+            done, self._flushing = self._flushing[:count], self._flushing[count:]
+            self._stored(done)
 
-    async def _resolve(self) -> None:
+    async def _resolve(self, in_doubt: bool) -> None:
         """The first ran into a unique index: its own earlier try, its cid, or its place."""
-        known = await self._messages.stored_prefix(self._flushing)
-        if known:
-            self._settle(known)
-            return
-        envelope = self._flushing[0]
-        message = envelope.message
-        if await self._messages.is_there(envelope):
+        envelope = self._unstored()[0]
+        if in_doubt and await self._messages.is_there(envelope):
             raise StorageAway("stored, but not yet on a majority")
-        first = None
-        if message.cid:
-            first = await self._messages.by_cid(envelope.conv, message.userid, message.cid)
-        self._heads[envelope.conv] = _Head(await self._messages.last(envelope.conv))
-        if first is not None:
-            self._flushing = self._flushing[1:]
-            if has_same_content(first, message):
-                envelope.message = first
-                envelope.dup = True
-                self._stored([envelope])
+        repeats = await self._find_repeats()
+        moved = {repeat.conv for repeat, _ in repeats} | {envelope.conv}
+        heads = await asyncio.gather(*(self._messages.last(conv) for conv in moved))
+        for conv, last in zip(moved, heads, strict=True):
+            self._heads[conv] = _Head(last)
+        for repeat, first in repeats:
+            if has_same_content(first, repeat.message):
+                repeat.message, repeat.dup = first, True
             else:
+                self._flushing.remove(repeat)
                 detail = "this cid named another message of yours before"
-                self._refuse(envelope, ChatError("cid-reused", detail))
-        else:
-            log.info("place_taken conv=%s seq=%d", envelope.conv, message.seq)
-        self._place([later for later in self._flushing if later.conv == envelope.conv])
+                self._refuse(repeat, ChatError("cid-reused", detail))
+        if not repeats:
+            log.info("place_taken conv=%s seq=%d", envelope.conv, envelope.message.seq)
+        self._place([later for later in self._unstored() if later.conv in moved])
+        self._settle(0)
+
+    async def _find_repeats(self) -> list[tuple[Envelope, Message]]:
+        """Those of the flush whose cid is in the history, with what it names there."""
+        cids: dict[tuple[str, int], list[str]] = {}
+        unstored = self._unstored()
+        for envelope in unstored:
+            if envelope.message.cid:
+                key = (envelope.conv, envelope.message.userid)
+                cids.setdefault(key, []).append(envelope.message.cid)
+        found = await asyncio.gather(
+            *(self._messages.by_cids(conv, userid, named) for (conv, userid), named in cids.items())
+        )
+        known = dict(zip(cids, found, strict=True))
+        repeats = []
+        for envelope in unstored:
+            message = envelope.message
+            first = known.get((envelope.conv, message.userid), {}).get(message.cid)
+            if first is not None and message.cid:
+                repeats.append((envelope, first))
+        return repeats
 
     def _give_up(self, away: StorageAway) -> None:
         """Nothing of the flush reached the database, nor will the queue behind it."""

@@ -28,7 +28,7 @@ def parse(text: str) -> Jid:
     """Raises ``bad-field`` for what is no JID."""
     try:
         jid = slixmpp.JID(text)
-    except slixmpp.InvalidJID as error:
+    except (slixmpp.InvalidJID, UnicodeError) as error:
         raise ChatError("bad-field", "not a JID") from error
     if not jid.domain:
         raise ChatError("bad-field", "not a JID")
@@ -39,5 +39,5 @@ def is_resource(text: str) -> bool:
     """Whether a resource that a client asks for can be one."""
     try:
         return bool(slixmpp.JID(f"a@b/{text}").resource == text) and bool(text)
-    except slixmpp.InvalidJID:
+    except (slixmpp.InvalidJID, UnicodeError):
         return False

@@ -15,6 +15,7 @@ from stanzas.xml import Bounds, Element, StreamParser, XmlError, attribute, pars
 PROTOCOL = ("RFC 6120, RFC 7395", "2011, 2014", "partial: client to server")
 
 TOP_LEVEL = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
+_IQ = f"{{{ns.CLIENT}}}iq"
 _STREAM = f"{{{ns.STREAMS}}}stream"
 _OPEN = f"{{{ns.FRAMING}}}open"
 _CLOSE = f"{{{ns.FRAMING}}}close"
@@ -135,7 +136,7 @@ class Stream:
     def _element(self, element: Element) -> Event:
         tag = element.tag
         if tag in TOP_LEVEL:
-            binding = any(child.tag == _BIND for child in element)
+            binding = tag == _IQ and any(child.tag == _BIND for child in element)
             if not self.is_authenticated or not (self.is_bound or binding):
                 raise XmlError("not-authorized")
             return Event(Kind.STANZA, element)

@@ -4,6 +4,7 @@ instructions, DTDs and entities, and here nothing is read beyond its bounds.
 Every way in goes through this module, and only lxml ever sees client bytes.
 """
 
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Element: TypeAlias = Any
 
 SLICE_BYTES = 4096
 _DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>")
+_UNFINISHED = re.compile(rb"\s*<\?xml[^>]*")
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 
 
@@ -99,8 +101,7 @@ class StreamParser:
             self._look_at_head(data)
         for at in range(0, len(data), SLICE_BYTES):
             part = data[at : at + SLICE_BYTES]
-            if self._depth != 1 or not part.isspace():
-                self._bytes += len(part)
+            self._bytes += len(part)
             failure: XmlError | None = None
             try:
                 self._parser.feed(part)
@@ -110,9 +111,13 @@ class StreamParser:
                 # libxml2 stops at some mistakes without saying so before the next feed.
                 mistakes = self._parser.feed_error_log.filter_from_errors()
                 failure = _explain(mistakes[0].message) if len(mistakes) else None
-            yield from self._events()
+            for event in self._events():
+                if failure is not None and event[0] == "stanza" and not _is_sound(event[1]):
+                    break
+                yield event
             if failure is not None:
                 raise failure
+            self._forget_whitespace()
             if self._bytes > self.bounds.max_bytes:
                 raise XmlError("policy-violation", "stanza is too large")
 
@@ -121,6 +126,8 @@ class StreamParser:
         if len(self._head) < 256:
             self._head = (self._head + data)[:256]
             _check_encoding(self._head)
+            if len(self._head) == 256 and _UNFINISHED.fullmatch(self._head):
+                raise XmlError("policy-violation", "XML declaration is too long")
 
     def _events(self) -> Iterator[tuple[str, Element]]:
         for event, element in self._parser.read_events():
@@ -156,6 +163,30 @@ class StreamParser:
             root.text = None
             for old in list(root)[: root.index(element)]:
                 root.remove(old)
+
+
+    def _forget_whitespace(self) -> None:
+        """Whitespace between stanzas keeps the connection alive: it neither counts nor stays."""
+        root = self._root
+        if root is None or self._depth != 1:
+            return
+        last = root[-1] if len(root) else None
+        between = root.text if last is None else last.tail
+        if between and between.isspace():
+            self._bytes = max(0, self._bytes - len(between))
+            if last is None:
+                root.text = None
+            else:
+                last.tail = None
+
+
+def _is_sound(element: Element) -> bool:
+    """libxml2 goes on behind mistakes with namespaces: it is not to be passed on with them."""
+    try:
+        etree.fromstring(etree.tostring(element), etree.XMLParser(**_parser_settings()))
+    except etree.XMLSyntaxError:
+        return False
+    return True
 
 
 def _check_encoding(data: bytes) -> None:
@@ -216,4 +247,5 @@ def attribute(value: str) -> str:
 
 def serialise(element: Element) -> str:
     """An element alone, with no more namespaces than it needs."""
-    return etree.tostring(element, encoding="unicode", with_tail=False)
+    alone = copy.deepcopy(element)  # without what its ancestors declare and it does not use
+    return etree.tostring(alone, encoding="unicode", with_tail=False)

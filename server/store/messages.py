@@ -92,10 +92,10 @@ class MongoMessages:
             found = await self._raw.find_one({"_id": _key(placed.conv, placed.message.id)})
         return found is not None and found.raw == placed.document
 
-    async def by_cid(self, conv: str, userid: int, cid: str) -> Message | None:
+    async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Message]:
+        query = {"conv": conv, "userid": userid, "cid": {"$in": list(cids)}}
         with storage():
-            found = await self._durable.find_one({"conv": conv, "userid": userid, "cid": cid})
-        return _message(found) if found else None
+            return {found["cid"]: _message(found) async for found in self._durable.find(query)}
 
     async def last(self, conv: str) -> Message | None:
         with storage():

@@ -163,6 +163,29 @@ async def test_mongod_other_local_users_are_kept_out(data_dir: Path) -> None:
 
 
 @pytest.mark.gen_test(timeout=20)
+async def test_mongod_without_a_user_yet_lets_no_stranger_make_one(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first start there is a moment without users: the localhost exception must be off."""
+    make_user = PrivateMongod._set_user
+    refused = []
+
+    async def be_overtaken(mongod: PrivateMongod, client: Any) -> None:
+        async with AsyncMongoClient[dict[str, Any]](
+            "127.0.0.1", port_of(mongod), directConnection=True
+        ) as stranger:
+            try:
+                await stranger.admin.command("createUser", "eve", pwd="eve", roles=["root"])
+            except OperationFailure as error:
+                refused.append(error.code)
+        await make_user(mongod, client)
+
+    monkeypatch.setattr(PrivateMongod, "_set_user", be_overtaken)
+    async with PrivateMongod(SETTINGS, data_dir):
+        assert refused == [13]  # Unauthorized
+
+
+@pytest.mark.gen_test(timeout=20)
 async def test_mongod_password_and_key_appear_in_no_log(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

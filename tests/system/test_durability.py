@@ -97,7 +97,7 @@ async def test_server_killed_while_sending_loses_nothing_acked(node: Node, round
         ledger.send_missing()
     wait_for = random.Random(round_ or None).randrange(1, SENDERS * EACH - 200)
     while sum(len(ledger.acked) for ledger in ledgers) < wait_for:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.002)
         for ledger in ledgers:
             ledger.take_acks()
     node.kill()
@@ -213,6 +213,7 @@ async def test_killed_server_leaves_its_database_to_the_next_start(node: Node) -
     alice, bob = await JsonClient.online(node), await JsonClient.online(node)
     await alice.say(bob.id, "kept", "c1")
     node.kill()
+    await alice.closed()
     node.start()
     await alice.connect()
     assert [m["content"] for m in await alice.history(10, bob.id)] == ["kept"]
