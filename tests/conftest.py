@@ -36,5 +36,4 @@ def own_node(tmp_path: Path) -> Iterator[Node]:
     """A server of the test's own, not started yet: to be killed, paused, configured."""
     own = Node(tmp_path)
     yield own
-    if own.process is not None and own.process.poll() is None:
-        own.stop()
+    own.clean_up()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +115,13 @@ class Node:
         while self.process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return self._reap(1)
+
+    def clean_up(self) -> None:
+        """Leaves nothing running, whatever the test did."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        with suppress(AssertionError, ProcessLookupError):
+            os.kill(self.mongod_pid(), signal.SIGKILL)
 
     def mongod_pid(self) -> int:
         """The private mongod's process, found by its data directory."""

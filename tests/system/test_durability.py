@@ -22,8 +22,7 @@ NOT_STORED = ("storage-away", "stopping")
 def node(tmp_path: Path) -> Iterator[Node]:
     own = Node(tmp_path).start()
     yield own
-    if own.process is not None and own.process.poll() is None:
-        own.stop()
+    own.clean_up()
 
 
 class Ledger:

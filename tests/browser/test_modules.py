@@ -1,0 +1,19 @@
+"""The page's modules under Node: queue, resend, gaps, heartbeat."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.node import ROOT
+
+NODE = shutil.which("node") or ""
+
+
+@pytest.mark.skipif(not NODE, reason="Node is not installed")
+def test_modules_of_the_page_pass_their_own_tests() -> None:
+    """``node --test`` over tests/web; its report is shown when it fails."""
+    done = subprocess.run(
+        [NODE, "--test", "tests/web/"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
