@@ -164,7 +164,6 @@ class StreamParser:
             for old in list(root)[: root.index(element)]:
                 root.remove(old)
 
-
     def _forget_whitespace(self) -> None:
         """Whitespace between stanzas keeps the connection alive: it neither counts nor stays."""
         root = self._root

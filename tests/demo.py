@@ -95,8 +95,7 @@ async def xmpp_to_json(sender: XmppClient, receiver: JsonClient, texts: Sequence
         part = texts[start : start + IN_FLIGHT]
         for text in part:
             sender.say(receiver.jid, text)
-        for _ in part:
-            received.append((await receiver.expect(cmd=10))["content"])
+        received += [(await receiver.expect(cmd=10))["content"] for _ in part]
     received += [frame["content"] for frame in await receiver.settled() if frame["cmd"] == 10]
     return Row("XMPP → JSON", texts, received)
 
@@ -122,10 +121,8 @@ async def in_group(members: Sequence[JsonClient], gid: int, texts: Sequence[str]
 
 async def archive(client: XmppClient, with_jid: str) -> list[str]:
     """The whole archive with somebody, page by page, over XEP-0313."""
-    texts: list[str] = []
-    async for entry in client.plugin["xep_0313"].iterate(with_jid=with_jid, rsm={"max": 50}):
-        texts.append(str(entry["mam_result"]["forwarded"]["stanza"]["body"]))
-    return texts
+    entries = client.plugin["xep_0313"].iterate(with_jid=with_jid, rsm={"max": 50})
+    return [str(entry["mam_result"]["forwarded"]["stanza"]["body"]) async for entry in entries]
 
 
 async def play(node: Node) -> list[Row]:

@@ -11,7 +11,6 @@ from slixmpp.stanza import Message
 from tests.support.json_client import PASSWORD
 from tests.support.node import Node
 
-
 OPENED: list["XmppClient"] = []
 """The clients of the running test, ended with it."""
 

@@ -76,11 +76,12 @@ def test_token_as_password_works_as_the_readme_says(node: Node) -> None:
 
 def test_links_of_the_documents_lead_somewhere() -> None:
     """No document names a file of the project that is not there."""
-    missing = []
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
-            if "://" not in target and not (document.parent / target).exists():
-                missing.append(f"{document.name}: {target}")
+    missing = [
+        f"{document.name}: {target}"
+        for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text())
+        if "://" not in target and not (document.parent / target).exists()
+    ]
     assert missing == []
 
 

@@ -1,5 +1,7 @@
 """Client XML is read within its bounds, and nothing but plain XML: ``stanzas/xml.py``."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -251,7 +253,7 @@ VALID = (
 def test_valid_stream_split_anywhere_gives_the_same_events(cuts: list[int]) -> None:
     """Where TCP cuts, in characters, tags and entities, makes no difference."""
     edges = [0, *sorted(cuts), len(VALID)]
-    pieces = [VALID[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [VALID[a:b] for a, b in itertools.pairwise(edges)]
     expected = read(VALID)
     assert [each[0] for each in expected] == ["open", *["stanza"] * 4, "close"]
     assert read(*pieces) == expected

@@ -1,0 +1,61 @@
+"""Small answers are well-formed and say what they should: ping, roster, time, version."""
+
+import importlib
+import pkgutil
+
+import pytest
+from lxml import etree
+
+import stanzas
+from stanzas import ns, ping, roster, time, version
+
+MARK = "x<'\"&>\n😀"
+MODULES = sorted(module.name for module in pkgutil.iter_modules(stanzas.__path__))
+
+
+@pytest.mark.parametrize("xmlns", ["", f" xmlns='{ns.CLIENT}'"])
+def test_ping_of_a_client_is_a_request_with_its_number(xmlns: str) -> None:
+    """XEP-0199, with marks in the resource."""
+    found = etree.fromstring(ping.request(MARK, "example.org", f"a@b/{MARK}", xmlns))
+    assert dict(found.attrib) == {
+        "type": "get",
+        "id": MARK,
+        "from": "example.org",
+        "to": f"a@b/{MARK}",
+    }
+    assert [child.tag for child in found] == [f"{{{ns.PING}}}ping"]
+
+
+def test_roster_is_an_empty_query() -> None:
+    """No contacts so far."""
+    found = etree.fromstring(roster.answer())
+    assert (found.tag, len(found)) == (f"{{{ns.ROSTER}}}query", 0)
+
+
+def test_time_is_utc() -> None:
+    """XEP-0202: offset and stamp."""
+    found = etree.fromstring(time.answer(1_767_323_045_678))
+    assert found.findtext(f"{{{ns.TIME}}}tzo") == "+00:00"
+    assert found.findtext(f"{{{ns.TIME}}}utc") == "2026-01-02T03:04:05.678Z"
+
+
+def test_version_names_the_software() -> None:
+    """XEP-0092; the operating system is nobody's business."""
+    found = etree.fromstring(version.answer("1.0<&"))
+    assert [(etree.QName(each).localname, each.text) for each in found] == [
+        ("name", "Tandem"),
+        ("version", "1.0<&"),
+    ]
+
+
+def test_namespaces_are_each_there_once() -> None:
+    """Two names for one namespace would be a slip."""
+    values = [value for name, value in vars(ns).items() if name.isupper()]
+    assert len(values) == len(set(values))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_protocol_of_module_is_its_number_version_and_extent(name: str) -> None:
+    """Where a module has one, docs are made from it."""
+    protocol = getattr(importlib.import_module(f"stanzas.{name}"), "PROTOCOL", None)
+    assert protocol is None or (len(protocol) == 3 and all(protocol))
