@@ -223,7 +223,7 @@ class Writer:
             self._refuse(envelope, ChatError("bad-field", "the message cannot be stored"))
 
     def _settle(self, stored: int) -> None:
-        """The next ``stored`` new messages are durable; they and the repeats among them are told."""
+        """So many more new messages are durable; they and the repeats among them are told."""
         self._metrics.stored += stored
         count = 0
         for envelope in self._flushing:

@@ -80,8 +80,8 @@ class Stream:
     def receive(self, data: bytes) -> Iterator[Event]:
         """Events in ``data``: any piece of a TCP stream, or one whole WebSocket message.
 
-        Raises :class:`XmlError`. A restart (TLS, SASL) in the middle makes the rest of a piece
-        part of the new stream.
+        Raises :class:`XmlError`. A restart (TLS, SASL) in the middle drops the rest of the
+        piece: before TLS, anybody may have put it in.
         """
         if self._websocket:
             yield self._frame(parse_document(data, self._bounds()))

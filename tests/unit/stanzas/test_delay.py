@@ -20,6 +20,13 @@ def test_stamp_and_back_is_the_same_millisecond(moment: int) -> None:
     assert delay.moment_ms(delay.stamp(moment)) == moment
 
 
+def test_stamp_and_back_of_every_millisecond_of_some_seconds_is_the_same() -> None:
+    """Some of them are cut to the one before without rounding."""
+    for second in (-2_000, 0, 1_000, 2_000, 1_767_323_045_000):
+        for moment in range(second, second + 1_000):
+            assert delay.moment_ms(delay.stamp(moment)) == moment
+
+
 def test_stamp_has_three_digits_and_the_zone() -> None:
     """XEP-0082, always in UTC."""
     assert delay.stamp(0) == "1970-01-01T00:00:00.000Z"

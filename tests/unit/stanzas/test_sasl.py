@@ -96,6 +96,31 @@ def test_scram_with_anything_wrong_is_not_authorized(
 
 
 @pytest.mark.parametrize("hash_name", HASHES)
+@pytest.mark.parametrize("wrong", ["", "binding", "nonce", "nonce of the client"])
+def test_scram_with_a_proof_over_wrong_binding_or_nonce_is_not_authorized(
+    hash_name: sasl.HashName, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who knows the password can prove anything, so both are compared as well."""
+    exchange = challenged(hash_name, monkeypatch)
+    whole = NONCE[hash_name] + SERVER_NONCE[hash_name]
+    binding = sasl.encode(b"y,," if wrong == "binding" else b"n,,")
+    nonce = {"nonce": whole + "x", "nonce of the client": NONCE[hash_name]}.get(wrong, whole)
+    salt = base64.b64decode(SALT[hash_name])
+    salted = hashlib.pbkdf2_hmac(hash_name, b"pencil", salt, 4096)
+    client_key = hmac.digest(salted, b"Client Key", hash_name)
+    signed = (
+        f"n=user,r={NONCE[hash_name]},r={whole},s={SALT[hash_name]},i=4096,c={binding},r={nonce}"
+    )
+    signature = hmac.digest(keys(hash_name)[0], signed.encode(), hash_name)
+    proof = sasl.encode(bytes(a ^ b for a, b in zip(client_key, signature, strict=True)))
+    said = final(hash_name, binding=binding, nonce=nonce, proof=proof)
+    if not wrong:
+        assert exchange.finish(said).startswith(b"v=")
+    else:
+        assert condition_of(lambda: exchange.finish(said)) == "not-authorized"
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
 def test_scram_with_the_keys_of_another_password_is_not_authorized(
     hash_name: sasl.HashName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
