@@ -22,14 +22,14 @@ def make_context(settings: Settings) -> ssl.SSLContext:
     if not settings.xmpp.tls_certificate:
         certificate, key = settings.data.dir / "xmpp.crt", settings.data.dir / "xmpp.key"
         if not (certificate.exists() and key.exists()):
-            _make_self_signed(settings.xmpp.domain, certificate, key)
+            make_self_signed(settings.xmpp.domain, certificate, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     return context
 
 
-def _make_self_signed(domain: str, certificate: Path, key: Path) -> None:
+def make_self_signed(domain: str, certificate: Path, key: Path) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,201 @@
+"""WebSocket frames: any split of any byte stream means the same; every broken one has its code."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from handlers.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    NO_STATUS,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    FrameParser,
+    ProtocolError,
+    close_code,
+    close_frame,
+    frame,
+)
+
+KEY = b"\x11\x22\x33\x44"
+LIMIT = 300
+Outcome = tuple[list[Frame], int]
+
+
+def masked(payload: bytes, opcode: int = TEXT, *, final: bool = True, key: bytes = KEY) -> bytes:
+    """A client's frame."""
+    bare = bytearray(frame(payload, opcode))
+    head = len(bare) - len(payload)
+    bare[0] = bare[0] & 0x7F | (0x80 if final else 0)
+    bare[1] |= 0x80
+    mask = bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+    return bytes(bare[:head]) + key + mask
+
+
+def parse(chunks: list[bytes], limit: int = LIMIT) -> Outcome:
+    """The messages, and the close code of the error that ended them (0: none)."""
+    parser, found = FrameParser(limit), []
+    try:
+        for chunk in chunks:
+            parser.feed(chunk)
+            while (got := parser.next()) is not None:
+                found.append(got)
+    except ProtocolError as error:
+        return found, error.code
+    return found, 0
+
+
+def split(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({cut % (len(data) + 1) for cut in cuts})
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+texts = st.text(max_size=120).map(str.encode)
+frames = st.one_of(
+    st.builds(masked, st.binary(max_size=200), st.sampled_from((TEXT, BINARY, CONTINUATION))),
+    st.builds(masked, texts, st.just(TEXT), final=st.booleans()),
+    st.builds(masked, texts, st.just(CONTINUATION), final=st.booleans()),
+    st.builds(masked, st.binary(max_size=125), st.sampled_from((CLOSE, PING, PONG))),
+    st.binary(max_size=12),
+)
+streams = st.one_of(st.lists(frames, max_size=8).map(b"".join), st.binary(max_size=60))
+
+
+@given(streams, st.lists(st.integers(0, 4000), max_size=12))
+@example(masked(b"a" * 126) + masked(b"b"), [1, 2, 3, 4, 5, 6, 7, 8])
+def test_any_split_of_any_stream_gives_the_same(data: bytes, cuts: list[int]) -> None:
+    whole = parse([data])
+    assert parse(split(data, cuts)) == whole
+    assert parse([data[at : at + 1] for at in range(len(data))]) == whole
+
+
+@given(st.lists(texts, max_size=10), st.binary(min_size=4, max_size=4))
+def test_messages_come_out_as_they_went_in(payloads: list[bytes], key: bytes) -> None:
+    data = b"".join(masked(payload, key=key) for payload in payloads)
+    assert parse([data], 1000) == ([(TEXT, payload) for payload in payloads], 0)
+
+
+@given(st.lists(st.text(max_size=20), min_size=2, max_size=6), st.data())
+def test_fragments_are_joined_even_within_a_character(
+    parts: list[str], data: st.DataObject
+) -> None:
+    payload = "".join(parts).encode()
+    cuts = data.draw(st.lists(st.integers(0, len(payload)), min_size=1, max_size=5))
+    pieces = split(payload, cuts)
+    stream = b"".join(
+        masked(piece, TEXT if at == 0 else CONTINUATION, final=at == len(pieces) - 1)
+        + masked(b"between", PING)
+        for at, piece in enumerate(pieces)
+    )
+    found, code = parse([stream], 1000)
+    assert code == 0
+    assert [f for f in found if f[0] != PING] == [(TEXT, payload)]
+    assert found.count((PING, b"between")) == len(pieces)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+def test_every_length_form(size: int) -> None:
+    payload = b"x" * size
+    assert parse([masked(payload)], 70_000) == ([(TEXT, payload)], 0)
+    assert len(frame(payload)) - size == (2 if size < 126 else 4 if size < 65536 else 10)
+
+
+EURO = "€".encode()
+BROKEN: dict[str, tuple[bytes, int]] = {
+    "reserved bit 1": (b"\xc1\x80" + KEY, 1002),
+    "reserved bit 2": (b"\xa1\x80" + KEY, 1002),
+    "reserved bit 3": (b"\x91\x80" + KEY, 1002),
+    "unmasked": (b"\x81\x00", 1002),
+    "unmasked ping": (b"\x89\x00", 1002),
+    **{f"opcode {n}": (masked(b"", n), 1002) for n in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
+    "ping of 126": (b"\x89\xfe\x00\x7e" + KEY + b"x" * 126, 1002),
+    "ping in fragments": (masked(b"", PING, final=False), 1002),
+    "close in fragments": (masked(b"", CLOSE, final=False), 1002),
+    "continuation of nothing": (masked(b"a", CONTINUATION), 1002),
+    "unfinished continuation of nothing": (masked(b"a", CONTINUATION, final=False), 1002),
+    "text within fragments": (masked(b"a", TEXT, final=False) + masked(b"b"), 1002),
+    "binary within fragments": (masked(b"a", TEXT, final=False) + masked(b"b", BINARY), 1002),
+    "length 125 in 2 bytes": (b"\x81\xfe\x00\x7d" + KEY, 1002),
+    "length 65535 in 8 bytes": (b"\x81\xff" + (65535).to_bytes(8, "big") + KEY, 1002),
+    "length with the top bit": (b"\x81\xff\x80" + bytes(7) + KEY, 1002),
+    "too long": (masked(b"x" * (LIMIT + 1)), 1009),
+    "too long, known from its head": (b"\x81\xfe\xff\xff", 1009),
+    "fragments too long together": (
+        masked(b"x" * 200, TEXT, final=False) + masked(b"x" * 101, CONTINUATION),
+        1009,
+    ),
+    "not UTF-8": (masked(b"\xff"), 1007),
+    "UTF-8 cut short": (masked(EURO[:2]), 1007),
+    "overlong slash": (masked(b"\xc0\xaf"), 1007),
+    "surrogate": (masked(b"\xed\xa0\x80"), 1007),
+    "beyond U+10FFFF": (masked(b"\xf4\x90\x80\x80"), 1007),
+    "not UTF-8, known at the first fragment": (masked(b"ok\xff", TEXT, final=False), 1007),
+    "UTF-8 cut short at the last fragment": (
+        masked(EURO[:1], TEXT, final=False) + masked(EURO[1:2], CONTINUATION),
+        1007,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_streams_have_their_code(name: str) -> None:
+    data, code = BROKEN[name]
+    assert parse([masked(b"before") + data]) == ([(TEXT, b"before")], code)
+
+
+def test_what_is_too_long_is_refused_before_it_is_read() -> None:
+    parser = FrameParser(LIMIT)
+    parser.feed(b"\x81\xff" + (2**40).to_bytes(8, "big"))
+    with pytest.raises(ProtocolError) as refused:
+        parser.next()
+    assert refused.value.code == 1009
+
+
+def test_the_limit_is_for_one_message_not_for_the_stream() -> None:
+    in_two = masked(b"x" * 200, TEXT, final=False) + masked(b"x" * 100, CONTINUATION)
+    assert parse([in_two * 3 + masked(b"y" * LIMIT)])[1] == 0
+
+
+def test_binary_may_be_anything() -> None:
+    in_two = masked(b"\xff", BINARY, final=False) + masked(b"\xfe", CONTINUATION)
+    assert parse([masked(b"\xff", BINARY) + in_two]) == (
+        [(BINARY, b"\xff"), (BINARY, b"\xff\xfe")],
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", NO_STATUS),
+        (b"\x03\xe8", 1000),
+        (b"\x03\xe8" + EURO, 1000),
+        (b"\x0b\xb8", 3000),
+        (b"\x13\x87", 4999),
+    ],
+)
+def test_close_codes(payload: bytes, code: int) -> None:
+    assert close_code(payload) == code
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000])
+def test_close_codes_nobody_may_send(code: int) -> None:
+    with pytest.raises(ProtocolError) as refused:
+        close_code(code.to_bytes(2, "big"))
+    assert refused.value.code == 1002
+
+
+def test_broken_close_frames() -> None:
+    for payload, code in ((b"\x03", 1002), (b"\x03\xe8\xff", 1007)):
+        with pytest.raises(ProtocolError) as refused:
+            close_code(payload)
+        assert refused.value.code == code
+
+
+def test_our_close_frame() -> None:
+    assert close_frame(NO_STATUS) == b"\x88\x00"
+    assert close_frame(1000, "bye") == b"\x88\x05\x03\xe8bye"
+    assert len(close_frame(4413, "x" * 500)) == 2 + 125
