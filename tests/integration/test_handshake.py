@@ -2,15 +2,18 @@
 
 import base64
 import json
+import ssl
 import time
 import urllib.parse
 from collections.abc import Callable
+from pathlib import Path
 
 import jwt
 import pytest
-from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from handlers.certificates import make_self_signed
 from tests.support.json_client import PASSWORD, JsonClient, http
 from tests.support.node import Node
 
@@ -236,3 +239,35 @@ async def test_no_token_or_password_reaches_the_log(own_node: Node) -> None:
     secrets = [me.token, me.token.split(".")[2], me.refresh_token, made["ticket"], PASSWORD]
     assert [secret for secret in secrets if secret in log] == []
     assert "/chat" in log
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_https_and_wss_with_the_configured_certificate(
+    own_node: Node, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "crt", tmp_path / "key"
+    make_self_signed("localhost", certificate, key)
+    own_node.env |= {
+        "TANDEM_HTTP_TLS_CERTIFICATE": str(certificate),
+        "TANDEM_HTTP_TLS_KEY": str(key),
+    }
+    own_node.start()
+    trust = ssl.create_default_context(cafile=certificate)
+    http_client = AsyncHTTPClient()
+    base = f"https://localhost:{own_node.port}"
+    page = await http_client.fetch(HTTPRequest(base + "/", ssl_options=trust))
+    assert b"<html" in page.body
+    body = json.dumps({"username": "tls", "password": PASSWORD})
+    kind = {"Content-Type": "application/json"}
+    request = HTTPRequest(base + "/api/register", "POST", kind, body, ssl_options=trust)
+    me = json.loads((await http_client.fetch(request)).body)
+    url = f"wss://localhost:{own_node.port}/chat?id={me['id']}&token={me['token']}"
+    socket = await websocket_connect(HTTPRequest(url, ssl_options=trust))
+    to_myself = {"cmd": 10, "dstid": me["id"], "content": "through TLS", "cid": "t"}
+    await socket.write_message(json.dumps(to_myself))
+    ack = json.loads(await socket.read_message() or "null")
+    assert (ack["cmd"], ack["cid"]) == (1, "t")
+    socket.close()
+    assert await socket.read_message() is None
+    own_node.stop()
+    assert own_node.stray_log_lines() == []
