@@ -26,7 +26,7 @@ from server.clients import ClientNode, Pending, now_ms
 from server.errors import ChatError, Close, StorageAway
 from server.history import Conversation
 from server.limits import Patience
-from server.model import GROUP, MAX_ID, SINGLE, Message
+from server.model import GROUP, MAX_ID, SINGLE, TYPING, Message
 from server.services import Services
 from server.tokens import Identity
 
@@ -156,9 +156,12 @@ class ChatSession:
             self._refuse(error, *reference(payload))
             return None
         cmd = message.cmd
-        if cmd in (SINGLE, GROUP):
+        if cmd in (SINGLE, GROUP, TYPING):
             try:
-                pending = self._router.submit(message, self._node)
+                if cmd == TYPING:
+                    pending = self._router.typing(message, self._node)
+                else:
+                    pending = self._router.submit(message, self._node)
             except ChatError as error:
                 self._refuse(error, message.cid)
                 return None

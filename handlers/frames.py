@@ -75,6 +75,7 @@ class FrameParser:
     """``feed`` bytes, then take frames with ``next`` until it gives None.
 
     Messages longer than ``max_bytes``, over all their fragments, are refused before they are read.
+    ``masked=False`` reads what servers send.
     After a :class:`ProtocolError` the parser must not be used again.
     """
 
@@ -85,14 +86,16 @@ class FrameParser:
         "_fragments",
         "_have",
         "_later",
+        "_mask_bit",
         "_max_bytes",
         "_need",
         "_opcode",
         "_size",
     )
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, masked: bool = True) -> None:
         self._max_bytes = max_bytes
+        self._mask_bit = 0x80 if masked else 0
         self._buffer = b""
         self._at = 0
         # A long frame in many small reads: joined once, when it is whole.
@@ -129,7 +132,8 @@ class FrameParser:
             first, second = buffer[at], buffer[at + 1]
             if first & 0x70:
                 raise ProtocolError(PROTOCOL_ERROR, "reserved bit set")
-            if not second & 0x80:
+            mask_bit = second & 0x80
+            if mask_bit != self._mask_bit:
                 raise ProtocolError(PROTOCOL_ERROR, "frame is not masked")
             opcode, length, start = first & 0x0F, second & 0x7F, at + 2
             if opcode >= CLOSE:
@@ -150,7 +154,7 @@ class FrameParser:
                         raise ProtocolError(PROTOCOL_ERROR, "bad length")
                 if self._size + length > self._max_bytes:
                     raise ProtocolError(TOO_LARGE, "message is too large")
-            start += 4
+            start += 4 if mask_bit else 0
             end = start + length
             if end > len(buffer):
                 self._need = end - at
@@ -158,7 +162,9 @@ class FrameParser:
                 self._have = size
                 self._buffer, self._at = b"", 0
                 return None
-            payload = unmask(buffer[start - 4 : start], buffer[start:end])
+            payload = buffer[start:end]
+            if mask_bit:
+                payload = unmask(buffer[start - 4 : start], payload)
             self._at = end
             if opcode >= CLOSE:
                 return opcode, payload

@@ -137,6 +137,11 @@ class Pipe(asyncio.Protocol):
             self._corked = True
             self.keeper.cork(self)
 
+    def hint(self, data: bytes) -> None:
+        """Sends what may be lost: dropped while the peer is slow."""
+        if not self._peer_slow:
+            self.send(data)
+
     def flush(self) -> None:
         """Writes what this loop turn queued; called when it ends."""
         self._corked = False

@@ -106,6 +106,9 @@ class XmppSocket:
     def send(self, data: bytes) -> None:
         self._wire.send(data)
 
+    def hint(self, data: bytes) -> None:
+        self._wire.hint(data)
+
     def end(self, why: Close) -> None:
         self._session.end(why)
 

@@ -6,7 +6,7 @@ reader in any thread sees the connections of one moment. Changing it takes the s
 
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +23,9 @@ class Pipe(Protocol):
     def send(self, data: bytes) -> None:
         """Queues ready-made bytes. Never waits or raises; a peer too slow for it is closed."""
 
+    def hint(self, data: bytes) -> None:
+        """Sends what may be lost: dropped while the peer is slow."""
+
     def end(self, why: Close) -> None:
         """Says why in the protocol's words and closes. Again is no change."""
 
@@ -37,10 +40,11 @@ class Pipe(Protocol):
 
 
 class Event(msgspec.Struct, gc=False):
-    """A hint for some users: ``body`` is the JSON frame (cmd 20–23), ready to be encoded."""
+    """A hint for users but one: ``body`` is the JSON frame (cmd 13, 20–23), ready to be encoded."""
 
-    userids: tuple[int, ...]
+    userids: Collection[int]
     body: msgspec.Struct
+    but: int = 0
 
 
 class Envelope:
@@ -149,6 +153,9 @@ class ClientNode:
 
     def send(self, data: bytes) -> None:
         self.pipe.send(data)
+
+    def hint(self, data: bytes) -> None:
+        self.pipe.hint(data)
 
     def end(self, why: Close) -> None:
         self.pipe.end(why)

@@ -13,6 +13,7 @@ from server.errors import ChatError
 
 SINGLE = 10
 GROUP = 11
+TYPING = 13
 
 MAX_ID = 2**53 - 1
 """Largest integer that JavaScript reads exactly."""

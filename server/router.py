@@ -15,7 +15,7 @@ from server.errors import ChatError
 from server.groups import Groups
 from server.limits import SendRate
 from server.metrics import Metrics
-from server.model import GROUP, SINGLE, Group, Message, User, clean_text, conversation
+from server.model import GROUP, SINGLE, TYPING, Group, Message, User, clean_text, conversation
 from server.ports import Bus
 from server.settings import Limits
 from server.writer import Writer
@@ -26,6 +26,7 @@ CID_CHARS = 64
 ADDRESS_CHARS = 2048
 MEMO_CHARS = 1000
 MENTIONS = 200
+TYPING_STATES = ("composing", "paused")
 MEDIA_OF_OURS = range(1, 11)
 MEDIA_OF_APPLICATIONS = 100
 
@@ -65,10 +66,7 @@ class Router:
         Ack or a later error reach the node by its codec.
         """
         self._check(message, node.userid)
-        delay = self._rate.take(node.userid)
-        if delay:
-            node.pipe.pause()
-            asyncio.get_running_loop().call_later(delay, node.pipe.resume)
+        self._take(node)
         if message.cmd == SINGLE:
             recipient = self._accounts.cached(message.dstid)
             if recipient is None:
@@ -80,6 +78,13 @@ class Router:
                 return self._submit_after_lookup(message, node, xml, origin)
             self._accept_group(message, node, group, xml, origin)
         return None
+
+    def _take(self, node: ClientNode) -> None:
+        """Counts one send against the account's rate; slows it, or raises ``slow-down``."""
+        delay = self._rate.take(node.userid)
+        if delay:
+            node.pipe.pause()
+            asyncio.get_running_loop().call_later(delay, node.pipe.resume)
 
     async def _submit_after_lookup(
         self, message: Message, node: ClientNode, xml: str, origin: Any
@@ -182,7 +187,39 @@ class Router:
 
     def notify(self, userids: Sequence[int], body: Any) -> None:
         """Publishes a hint (cmd 20–23) for these users' connections."""
-        self._bus.publish(Event(tuple(userids), body))
+        self._bus.publish(Event(userids, body))
+
+    def typing(self, hint: Message, node: ClientNode) -> Pending:
+        """Passes a cmd 13 on: not stored, not acked, dropped where the reader is slow.
+
+        Raises and returns as :meth:`submit`.
+        """
+        if hint.userid not in (0, node.userid):
+            raise ChatError("bad-field", "userid must be your own or left out")
+        if hint.state not in TYPING_STATES:
+            raise ChatError("bad-field", "state must be composing or paused")
+        self._take(node)
+        passed = Message(
+            userid=node.userid, cmd=TYPING, chat=hint.chat, dstid=hint.dstid, state=hint.state
+        )
+        if hint.chat == SINGLE:
+            self._bus.publish(Event((hint.dstid,), passed))
+        elif hint.chat == GROUP:
+            group = self._groups.cached(hint.dstid)
+            if group is None:
+                return self._type_after_lookup(passed)
+            self._type_in_group(passed, group)
+        else:
+            raise ChatError("bad-field", "chat must be 10 or 11")
+        return None
+
+    async def _type_after_lookup(self, passed: Message) -> None:
+        self._type_in_group(passed, await self._groups.load(passed.dstid))
+
+    def _type_in_group(self, passed: Message, group: Group | None) -> None:
+        if group is None or passed.userid not in group.members:
+            raise ChatError("not-a-member", "you are not a member of this group")
+        self._bus.publish(Event(group.members, passed, but=passed.userid))
 
     def _give_out(self, delivery: Envelope | Event) -> None:
         """The bus's news: give it to the connections of this node."""
@@ -244,13 +281,15 @@ class Router:
     def _give_event(self, event: Event) -> None:
         ready: dict[Codec, bytes | None] = {}
         for userid in event.userids:
+            if userid == event.but:
+                continue
             for node in self._clients.of(userid):
                 codec = node.codec
                 if codec not in ready:
                     ready[codec] = codec.event(event)
                 data = ready[codec]
                 if data is not None:
-                    node.send(data)
+                    node.hint(data)
 
 
 def _web_address(address: str, field: str) -> str:
