@@ -1,7 +1,6 @@
 """WebSocket frames (RFC 6455 section 5), sans-I/O: client bytes in, messages out, server frames.
 
-:class:`FrameParser` never looks at a byte twice: whole frames are cut from the buffer by offset,
-and only what is left of a read is kept.
+:class:`FrameParser` cuts whole frames from what was read by offset, and keeps only what is left.
 """
 
 import codecs
@@ -18,6 +17,7 @@ BINARY: Final = 2
 CLOSE: Final = 8
 PING: Final = 9
 PONG: Final = 10
+SHORT: Final = 0x80 | TEXT
 
 NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
@@ -40,10 +40,15 @@ class ProtocolError(Exception):
         self.code = code
 
 
+_SHORT_TEXT = tuple(bytes((0x80 | TEXT, size)) for size in range(126))
+
+
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """One final, unmasked frame."""
     size = len(payload)
     if size < 126:
+        if opcode == TEXT:
+            return _SHORT_TEXT[size] + payload
         return bytes((0x80 | opcode, size)) + payload
     if size < 65536:
         return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
@@ -72,130 +77,140 @@ def close_code(payload: bytes) -> int:
 
 
 class FrameParser:
-    """``feed`` bytes, then take frames with ``next`` until it gives None.
+    """``receive`` bytes, get the messages and control frames that are whole by now.
 
-    Messages longer than ``max_bytes``, over all their fragments, are refused before they are read.
-    ``masked=False`` reads what servers send.
-    After a :class:`ProtocolError` the parser must not be used again.
+    What came before a broken frame is still given; then ``error`` says what is wrong, and the
+    parser must not be used again. Messages longer than ``max_bytes``, over all their fragments,
+    are refused before they are read. ``masked=False`` reads what servers send.
     """
 
     __slots__ = (
-        "_at",
-        "_buffer",
         "_decoder",
         "_fragments",
         "_have",
-        "_later",
         "_mask_bit",
         "_max_bytes",
         "_need",
         "_opcode",
+        "_rest",
         "_size",
+        "error",
     )
 
     def __init__(self, max_bytes: int, *, masked: bool = True) -> None:
+        self.error: ProtocolError | None = None
         self._max_bytes = max_bytes
         self._mask_bit = 0x80 if masked else 0
-        self._buffer = b""
-        self._at = 0
-        # A long frame in many small reads: joined once, when it is whole.
-        self._later: list[bytes] = []
+        # Of an unfinished frame: joined once, when there is enough to go on.
+        self._rest: list[bytes] | None = None
         self._have = self._need = 0
         self._opcode = 0
         self._size = 0
         self._fragments: list[bytes] | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Adds what was read."""
-        if self._need:
-            self._later.append(data)
+    def receive(self, data: bytes) -> list[Frame]:
+        """Takes what was read; see the class."""
+        frames: list[Frame] = []
+        if self._rest is not None:
+            self._rest.append(data)
             self._have += len(data)
             if self._have < self._need:
-                return
-            self._buffer = b"".join(self._later)
-            self._later = []
-            self._have = self._need = 0
-        elif self._at < len(self._buffer):
-            self._buffer = self._buffer[self._at :] + data
+                return frames
+            data = b"".join(self._rest)
+            self._rest = None
+            self._need = 0
+        at, end = 0, len(data)
+        try:
+            while end - at >= 2:
+                first, second = data[at], data[at + 1]
+                if first == SHORT and 0x80 <= second < 0xFE and not self._opcode and self._mask_bit:
+                    # Most frames are this: a short text in one piece.
+                    start = at + 6
+                    stop = start + second - 0x80
+                    if stop > end:
+                        self._need = stop - at
+                        break
+                    payload = unmask(data[at + 2 : start], data[start:stop])
+                    if not payload.isascii():
+                        _check_utf8(payload)
+                    frames.append((TEXT, payload))
+                    at = stop
+                    continue
+                start, length = self._head(data, at, end)
+                if not start:
+                    break
+                stop = start + length
+                if stop > end:
+                    self._need = stop - at
+                    break
+                payload = data[start:stop]
+                if self._mask_bit:
+                    payload = unmask(data[start - 4 : start], payload)
+                at = stop
+                opcode, is_final = first & 0x0F, first & 0x80
+                if opcode >= CLOSE:
+                    frames.append((opcode, payload))
+                elif is_final and opcode:
+                    if opcode == TEXT and not payload.isascii():
+                        _check_utf8(payload)
+                    frames.append((opcode, payload))
+                else:
+                    self._join(opcode, payload, frames, is_final=bool(is_final))
+        except ProtocolError as error:
+            self.error = error
+            return frames
+        if at < end:
+            self._rest = [data[at:]]
+            self._have = end - at
+        return frames
+
+    def _head(self, data: bytes, at: int, end: int) -> tuple[int, int]:
+        """Where the payload begins and its length; 0 and 0 when the head is not whole."""
+        first, second = data[at], data[at + 1]
+        if first & 0x70:
+            raise ProtocolError(PROTOCOL_ERROR, "reserved bit set")
+        if second & 0x80 != self._mask_bit:
+            raise ProtocolError(PROTOCOL_ERROR, "frame is not masked")
+        opcode, length, start = first & 0x0F, second & 0x7F, at + 2
+        if opcode >= CLOSE:
+            if opcode > PONG or length > 125 or not first & 0x80:
+                raise ProtocolError(PROTOCOL_ERROR, "bad control frame")
         else:
-            self._buffer = data
-        self._at = 0
+            if opcode > BINARY:
+                raise ProtocolError(PROTOCOL_ERROR, "unknown opcode")
+            if (opcode == CONTINUATION) != (self._opcode != 0):
+                raise ProtocolError(PROTOCOL_ERROR, "fragments out of order")
+            if length > 125:
+                width = 2 if length == 126 else 8
+                start += width
+                if start > end:
+                    self._need = start - at
+                    return 0, 0
+                length = int.from_bytes(data[start - width : start], "big")
+                if length < (126 if width == 2 else 65536) or length >> 63:
+                    raise ProtocolError(PROTOCOL_ERROR, "bad length")
+            if self._size + length > self._max_bytes:
+                raise ProtocolError(TOO_LARGE, "message is too large")
+        return start + (4 if self._mask_bit else 0), length
 
-    def next(self) -> Frame | None:
-        """The next whole message or control frame, None when more bytes are needed."""
-        while not self._need:
-            buffer, at = self._buffer, self._at
-            size = len(buffer) - at
-            if size < 2:
-                return None
-            first, second = buffer[at], buffer[at + 1]
-            if first & 0x70:
-                raise ProtocolError(PROTOCOL_ERROR, "reserved bit set")
-            mask_bit = second & 0x80
-            if mask_bit != self._mask_bit:
-                raise ProtocolError(PROTOCOL_ERROR, "frame is not masked")
-            opcode, length, start = first & 0x0F, second & 0x7F, at + 2
-            if opcode >= CLOSE:
-                if opcode > PONG or length > 125 or not first & 0x80:
-                    raise ProtocolError(PROTOCOL_ERROR, "bad control frame")
-            else:
-                if opcode > BINARY:
-                    raise ProtocolError(PROTOCOL_ERROR, "unknown opcode")
-                if (opcode == CONTINUATION) != (self._opcode != 0):
-                    raise ProtocolError(PROTOCOL_ERROR, "fragments out of order")
-                if length > 125:
-                    width = 2 if length == 126 else 8
-                    if size < 2 + width:
-                        return None
-                    start += width
-                    length = int.from_bytes(buffer[start - width : start], "big")
-                    if length < (126 if width == 2 else 65536) or length >> 63:
-                        raise ProtocolError(PROTOCOL_ERROR, "bad length")
-                if self._size + length > self._max_bytes:
-                    raise ProtocolError(TOO_LARGE, "message is too large")
-            start += 4 if mask_bit else 0
-            end = start + length
-            if end > len(buffer):
-                self._need = end - at
-                self._later = [buffer[at:]]
-                self._have = size
-                self._buffer, self._at = b"", 0
-                return None
-            payload = buffer[start:end]
-            if mask_bit:
-                payload = unmask(buffer[start - 4 : start], payload)
-            self._at = end
-            if opcode >= CLOSE:
-                return opcode, payload
-            if first & 0x80 and opcode:
-                if opcode == TEXT and not payload.isascii():
-                    _check_utf8(payload)
-                return opcode, payload
-            whole = self._join(opcode, payload, final=bool(first & 0x80))
-            if whole is not None:
-                return whole
-        return None
-
-    def _join(self, opcode: int, payload: bytes, *, final: bool) -> Frame | None:
+    def _join(self, opcode: int, payload: bytes, frames: list[Frame], *, is_final: bool) -> None:
+        """One fragment; the last one makes the message."""
         if opcode:
             self._opcode, self._fragments = opcode, []
             self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == TEXT else None
-        if self._fragments is None:
-            raise ProtocolError(PROTOCOL_ERROR, "fragments out of order")
+        assert self._fragments is not None  # noqa: S101 (the order of fragments was checked)
         if self._decoder is not None:
             try:
-                self._decoder.decode(payload, final)
+                self._decoder.decode(payload, is_final)
             except UnicodeDecodeError:
                 raise ProtocolError(BAD_DATA, "text is not UTF-8") from None
         self._fragments.append(payload)
         self._size += len(payload)
-        if not final:
-            return None
-        whole = self._opcode, b"".join(self._fragments)
-        self._opcode = self._size = 0
-        self._fragments = self._decoder = None
-        return whole
+        if is_final:
+            frames.append((self._opcode, b"".join(self._fragments)))
+            self._opcode = self._size = 0
+            self._fragments = self._decoder = None
 
 
 def _check_utf8(payload: bytes) -> None:

@@ -66,19 +66,22 @@ _STRINGS = re.compile(rb'"((?:[^"\\]+|\\.)*)"(\s*:)?', re.DOTALL)
 
 def decode_message(payload: bytes, max_depth: int) -> Message:
     """One client frame. Raises ``bad-json`` or ``bad-field``."""
-    if payload.count(b"[") + payload.count(b"{") > max_depth and _depth(payload) > max_depth:
-        raise ChatError("bad-json", f"nested deeper than {max_depth}")
     try:
         message = _decode_message(payload)
     except msgspec.ValidationError as error:
+        _check_depth(payload, max_depth)
         raise ChatError("bad-field", str(error)) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ChatError("bad-json", str(error)) from error
-    keys = [key for key, colon in _STRINGS.findall(payload) if colon]
-    if len(keys) != len(set(keys)):
-        _refuse_duplicate_keys(payload)
-    if message.cmd == 0 and b"cmd" not in keys:
-        raise ChatError("bad-field", "cmd is missing")
+    # Encoded again it has each filled field once. Equally many colons (one a key, and those within
+    # strings, of which no escape hides any) so mean: no key twice, none unknown, none empty.
+    if (
+        payload.count(b":") != encode(message).count(b":")
+        or not message.cmd
+        or b"\\u003" in payload
+    ):
+        _check_depth(payload, max_depth)
+        _check_keys(payload)
     return message
 
 
@@ -141,11 +144,20 @@ def _depth(payload: bytes) -> int:
     return deepest
 
 
-def _refuse_duplicate_keys(payload: bytes) -> None:
-    """Raises ``bad-json`` if an object has a key twice; two objects may share their keys."""
+def _check_depth(payload: bytes, max_depth: int) -> None:
+    """Raises ``bad-json`` for what is nested too deep."""
+    if payload.count(b"[") + payload.count(b"{") > max_depth and _depth(payload) > max_depth:
+        raise ChatError("bad-json", f"nested deeper than {max_depth}")
 
-    def check(pairs: list[tuple[str, Any]]) -> None:
-        if len({key for key, _ in pairs}) != len(pairs):
+
+def _check_keys(payload: bytes) -> None:
+    """Raises ``bad-json`` if an object has a key twice, ``bad-field`` for a frame without cmd."""
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
             raise ChatError("bad-json", "an object has the same key twice")
+        return found
 
-    json.loads(payload, object_pairs_hook=check)
+    if "cmd" not in json.loads(payload, object_pairs_hook=check):
+        raise ChatError("bad-field", "cmd is missing")

@@ -7,7 +7,7 @@ on a timer. One sweep a second looks at all connections of a loop, instead of a 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from server.errors import Close
@@ -74,16 +74,15 @@ class Pipe(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_corked",
         "_out",
-        "_out_bytes",
         "_outbox_bytes",
         "_parsing",
-        "_peer_slow",
         "_transport",
         "_unfinished",
+        "_write",
         "closing_at",
         "heard_at",
+        "is_slow",
         "keeper",
         "pauses",
     )
@@ -94,10 +93,11 @@ class Pipe(asyncio.Protocol):
         self.heard_at = self.keeper.now
         self.pauses = 0
         self._transport: asyncio.Transport | None = None
+        # None until there is somewhere to write to: what is sent until then waits.
+        self._write: Callable[[bytes], None] | None = None
         self._out: list[bytes] = []
-        self._out_bytes = 0
         self._outbox_bytes = outbox_bytes
-        self._corked = self._parsing = self._peer_slow = False
+        self._parsing = self.is_slow = False
         self._unfinished: asyncio.Future[None] | None = None
 
     # For subclasses to say.
@@ -129,56 +129,39 @@ class Pipe(asyncio.Protocol):
         """Queues bytes. A quiet no-op once the connection is closing."""
         if self.closing_at:
             return
-        self._out.append(data)
-        self._out_bytes += len(data)
-        if self._out_bytes > self._outbox_bytes:
-            self._check_outbox()
-        elif not self._corked:
-            self._corked = True
+        out = self._out
+        if not out:
             self.keeper.cork(self)
-
-    def hint(self, data: bytes) -> None:
-        """Sends what may be lost: dropped while the peer is slow."""
-        if not self._peer_slow:
-            self.send(data)
+        out.append(data)
 
     def flush(self) -> None:
-        """Writes what this loop turn queued; called when it ends."""
-        self._corked = False
-        out = self._out
-        if not out or not self.is_attached():
-            return
-        self._out = []
-        self._out_bytes = 0
-        self.write(out[0] if len(out) == 1 else b"".join(out))
-        if self._peer_slow:
-            self._check_outbox()
+        """Writes what this loop turn queued; called when it ends.
 
-    def write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        What is more than the outbox holds is not written, but ends the connection.
+        """
+        out, write = self._out, self._write
+        if not out or write is None:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        if (self.is_slow or len(data) > self._outbox_bytes) and not self.closing_at:
+            waiting = len(data) + self.waiting()
+            if waiting > self._outbox_bytes:
+                log.debug("slow_reader waiting=%d", waiting)
+                self.end(Close.SLOW_READER)
+                return
+        write(data)
 
     def waiting(self) -> int:
-        """Bytes that the peer has not taken yet."""
-        if self._transport is None:
-            return self._out_bytes
-        return self._out_bytes + self._transport.get_write_buffer_size()
-
-    def _check_outbox(self) -> None:
-        if self.waiting() > self._outbox_bytes:
-            log.debug("slow_reader waiting=%d", self.waiting())
-            self._out, self._out_bytes = [], 0
-            self.end(Close.SLOW_READER)
-        elif self._out and not self._corked:
-            self._corked = True
-            self.keeper.cork(self)
+        """Bytes written that the peer has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def pause_writing(self) -> None:
         """The transport's buffer is above its mark: from now on every flush checks the bound."""
-        self._peer_slow = True
+        self.is_slow = True
 
     def resume_writing(self) -> None:
-        self._peer_slow = False
+        self.is_slow = False
 
     def goodbye(self, data: bytes) -> None:
         """Writes the last words; from now on nothing is sent and only the peer's end is heard."""
@@ -259,11 +242,9 @@ class Pipe(asyncio.Protocol):
 
     # Life.
 
-    def is_attached(self) -> bool:
-        return self._transport is not None
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
         self.keeper.pipes.add(self)
         if self.pauses:
             self._transport.pause_reading()
@@ -271,8 +252,8 @@ class Pipe(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.keeper.pipes.discard(self)
-        self._transport = None
-        self._out, self._out_bytes = [], 0
+        self._transport = self._write = None
+        self._out = []
         self.closing_at = self.closing_at or self.keeper.now
         try:
             self.closed()

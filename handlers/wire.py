@@ -8,6 +8,7 @@ connection leaves in one write. Where TLS ends in Tornado the same parser runs o
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
@@ -20,6 +21,7 @@ from handlers.frames import (
     PING,
     PONG,
     TEXT,
+    Frame,
     FrameParser,
     ProtocolError,
     close_code,
@@ -51,12 +53,13 @@ class Wire(Pipe):
     ``silence_s`` without a byte from the peer ends it; 0: never.
     """
 
-    __slots__ = ("_parser", "_silence_s", "session")
+    __slots__ = ("_frames", "_parser", "_silence_s", "session")
 
     def __init__(self, max_message_bytes: int, outbox_bytes: int, silence_s: float) -> None:
         super().__init__(outbox_bytes)
         self.session: Session | None = None
         self._parser = FrameParser(max_message_bytes)
+        self._frames: Sequence[Frame] = ()
         self._silence_s = silence_s
 
     def end(self, why: Close) -> None:
@@ -64,23 +67,28 @@ class Wire(Pipe):
         self.goodbye(close_frame(why.code, why.reason))
 
     def feed(self, data: bytes) -> None:
-        self._parser.feed(data)
+        if self._parser.error is None:
+            frames = self._parser.receive(data)
+            self._frames = [*self._frames, *frames] if self._frames else frames
 
     def parse(self) -> None:
-        parser = self._parser
+        frames, self._frames = self._frames, ()
+        session, at = self.session, 0
         try:
-            while not self.pauses:
-                got = parser.next()
-                if got is None:
+            for opcode, payload in frames:
+                if self.pauses:
+                    self._frames = frames[at:]
                     return
-                opcode, payload = got
+                at += 1
                 if opcode != TEXT:
                     if not self._control(opcode, payload):
                         return
-                elif self.session is not None and not self.closing_at:
-                    pending = self.session.on_message(payload)
+                elif session is not None and not self.closing_at:
+                    pending = session.on_message(payload)
                     if pending is not None:
                         self.wait_for(pending)
+            if self._parser.error is not None and not self.pauses:
+                raise self._parser.error
         except ProtocolError as error:
             log.debug("protocol_error code=%d reason=%s", error.code, error)
             self.goodbye(close_frame(error.code, str(error)))
@@ -123,7 +131,7 @@ class StreamWire(Wire):
 
     async def pump(self, stream: IOStream) -> None:
         """Large partial reads until the stream ends, none while paused."""
-        self._stream = stream
+        self._stream, self._write = stream, self._write_stream
         self.keeper.pipes.add(self)
         self.flush()
         try:
@@ -136,21 +144,18 @@ class StreamWire(Wire):
             self._stream = None
             self.connection_lost(None)
 
-    def is_attached(self) -> bool:
-        return self._stream is not None
-
     def let_read(self) -> None:
         if self._readable is not None and not self._readable.done():
             self._readable.set_result(None)
 
-    def write(self, data: bytes) -> None:
+    def _write_stream(self, data: bytes) -> None:
         if self._stream is not None and not self._stream.closed():
             # The future tells nothing that the outbox bound does not know.
             self._stream.write(data).add_done_callback(_ignore)
-            self._check_outbox()
+            self.is_slow = self._stream.writing()
 
     def waiting(self) -> int:
-        return self._out_bytes + (len(self._stream._write_buffer) if self._stream else 0)
+        return len(self._stream._write_buffer) if self._stream else 0
 
     def drop(self) -> None:
         stream = self._stream

@@ -103,11 +103,12 @@ class XmppSocket:
         frames = b"".join(frame(words.encode()) for words in last_words)
         self._wire.goodbye(frames + close_frame(POLICY if failed else NORMAL))
 
+    @property
+    def is_slow(self) -> bool:
+        return self._wire.is_slow
+
     def send(self, data: bytes) -> None:
         self._wire.send(data)
-
-    def hint(self, data: bytes) -> None:
-        self._wire.hint(data)
 
     def end(self, why: Close) -> None:
         self._session.end(why)

@@ -163,7 +163,7 @@ class XmppConnection(Pipe):
             return
         if secured is None or self._transport is None:
             return
-        self._transport = secured
+        self._transport, self._write = secured, secured.write
         self._is_tls = True
         stream.starttls = None
         stream.restart()

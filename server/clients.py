@@ -6,7 +6,7 @@ reader in any thread sees the connections of one moment. Changing it takes the s
 
 import threading
 import time
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -20,11 +20,12 @@ USERS_PER_SHARD = 100_000
 class Pipe(Protocol):
     """The connection under a node: a WebSocket or an XMPP stream."""
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether the peer is behind with reading: hints are spared it."""
+
     def send(self, data: bytes) -> None:
         """Queues ready-made bytes. Never waits or raises; a peer too slow for it is closed."""
-
-    def hint(self, data: bytes) -> None:
-        """Sends what may be lost: dropped while the peer is slow."""
 
     def end(self, why: Close) -> None:
         """Says why in the protocol's words and closes. Again is no change."""
@@ -50,8 +51,9 @@ class Event(msgspec.Struct, gc=False):
 class Envelope:
     """One message on its way, with what the router knows of its two ends.
 
-    ``xml``: serialised XMPP child elements that JSON clients cannot show. ``origin``: whatever the
-    sender's codec needs to answer. ``dup``: the history had it already.
+    ``owners``: in whose archives it goes, both users' or the group's. ``xml``: serialised XMPP
+    child elements that JSON clients cannot show. ``origin``: whatever the sender's codec needs to
+    answer. ``dup``: the history had it already.
     """
 
     __slots__ = (
@@ -67,6 +69,7 @@ class Envelope:
         "owners",
         "queued_at",
         "recipient",
+        "size",
         "xml",
     )
 
@@ -76,7 +79,8 @@ class Envelope:
         conv: str,
         node: "ClientNode",
         recipient: User | None,
-        group: Group | None = None,
+        group: Group | None,
+        owners: tuple[int, ...],
         xml: str = "",
         origin: Any = None,
     ) -> None:
@@ -86,10 +90,14 @@ class Envelope:
         self.author = node.user
         self.recipient = recipient
         self.group = group
-        self.owners: tuple[int, ...] = ()
+        self.owners = owners
         self.xml = xml
         self.origin = origin
         self.document = b""
+        # About how many bytes it keeps until it is stored.
+        widest = 1 if message.content.isascii() else 4
+        others = len(message.url) + len(message.pic) + len(message.memo) + len(xml)
+        self.size = 512 + widest * len(message.content) + 4 * others
         self.queued_at = 0.0
         self.answered = False
         self.dup = False
@@ -120,6 +128,7 @@ class ClientNode:
         "device",
         "pipe",
         "resource",
+        "send",
         "sid",
         "unanswered",
         "user",
@@ -141,6 +150,7 @@ class ClientNode:
         self.user = user
         self.codec = codec
         self.pipe = pipe
+        self.send = pipe.send
         self.sid = sid
         self.device = device
         self.resource = resource
@@ -149,13 +159,7 @@ class ClientNode:
 
     def deliver(self, data: bytes, message: Message) -> None:
         """Sends an encoded message. XMPP sessions that are not available override this."""
-        self.pipe.send(data)
-
-    def send(self, data: bytes) -> None:
-        self.pipe.send(data)
-
-    def hint(self, data: bytes) -> None:
-        self.pipe.hint(data)
+        self.send(data)
 
     def end(self, why: Close) -> None:
         self.pipe.end(why)
@@ -177,12 +181,23 @@ class ClientMap:
 
     def __init__(self, connections_per_user: int, shards: int = 16) -> None:
         self._shards = tuple(_Shard() for _ in range(shards))
+        self._nodes = tuple(shard.nodes for shard in self._shards)
         self._count = shards
         self._connections_per_user = connections_per_user
 
     def of(self, userid: int) -> tuple[ClientNode, ...]:
         """The user's connections; empty for none."""
-        return self._shards[userid % self._count].nodes.get(userid, ())
+        return self._nodes[userid % self._count].get(userid, ())
+
+    def of_all(self, userids: Iterable[int]) -> list[ClientNode]:
+        """The connections of several users."""
+        shards, count = self._nodes, self._count
+        found: list[ClientNode] = []
+        for userid in userids:
+            nodes = shards[userid % count].get(userid)
+            if nodes is not None:
+                found += nodes
+        return found
 
     def bind(self, node: ClientNode) -> ClientNode | None:
         """Adds a connection. Returns the user's oldest one if it has to give way: end it.

@@ -14,12 +14,15 @@ KEPT = 100_000
 
 
 class SendRate:
-    """Token bucket per account: a burst, then slowed for one second's worth, then refused."""
+    """How much an account sends: a burst, then slowed for one second's worth, then refused.
+
+    A token bucket, kept as the time when the bucket will be full again (GCRA).
+    """
 
     def __init__(self, limits: Limits) -> None:
-        self._rate = limits.sends_per_second * limits.rate_scale
-        self._burst = limits.sends_burst * limits.rate_scale
-        self._buckets: dict[int, list[float]] = {}
+        self._interval_s = 1 / (limits.sends_per_second * limits.rate_scale)
+        self._burst_s = limits.sends_burst * limits.rate_scale * self._interval_s
+        self._full_at: dict[int, float] = {}
 
     def take(self, userid: int) -> float:
         """Counts one send. Seconds to read nothing more from the sender, mostly 0.
@@ -27,18 +30,21 @@ class SendRate:
         Raises ``slow-down`` when the account is more than a second ahead of its rate.
         """
         now = time.monotonic()
-        bucket = self._buckets.get(userid)
-        if bucket is None:
-            if len(self._buckets) >= KEPT:
-                del self._buckets[next(iter(self._buckets))]
-            bucket = self._buckets[userid] = [self._burst, now]
-        level = min(self._burst, bucket[0] + (now - bucket[1]) * self._rate)
-        if level < 1 - self._rate:
-            wait = math.ceil((1 - level) / self._rate)
-            raise ChatError("slow-down", "too many messages; slow down", retry_after=wait)
-        bucket[0] = level - 1
-        bucket[1] = now
-        return 0.0 if level >= 1 else 0.5 / self._rate
+        full_at = self._full_at.get(userid, 0.0)
+        if full_at < now:
+            full_at = now
+            if len(self._full_at) >= KEPT and userid not in self._full_at:
+                del self._full_at[next(iter(self._full_at))]
+        full_at += self._interval_s
+        ahead = full_at - now - self._burst_s
+        if ahead > 0:
+            if ahead > 1:
+                wait = math.ceil(ahead - 1)
+                raise ChatError("slow-down", "too many messages; slow down", retry_after=wait)
+            self._full_at[userid] = full_at
+            return self._interval_s / 2
+        self._full_at[userid] = full_at
+        return 0.0
 
 
 class Window:

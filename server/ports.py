@@ -41,7 +41,7 @@ class Inserted(NamedTuple):
 
 
 class MessageStore(Protocol):
-    """The conversations' log. Unique: (conv, id), (conv, seq), (conv, userid, cid)."""
+    """The conversations' log. Unique: (conv, seq), (conv, userid, cid)."""
 
     def encode(self, entry: Stored, owners: Sequence[int]) -> bytes:
         """The document's bytes. Raises ``ValueError`` for what the database cannot carry."""

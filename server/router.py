@@ -131,10 +131,9 @@ class Router:
         self, message: Message, node: ClientNode, recipient: User, xml: str, origin: Any
     ) -> None:
         userid, dstid = message.userid, message.dstid
-        envelope = Envelope(
-            message, conversation(SINGLE, userid, dstid), node, recipient, None, xml, origin
-        )
-        envelope.owners = (userid,) if userid == dstid else (userid, dstid)
+        owners = (userid,) if userid == dstid else (userid, dstid)
+        conv = conversation(SINGLE, userid, dstid)
+        envelope = Envelope(message, conv, node, recipient, None, owners, xml, origin)
         self._enqueue(envelope, node)
 
     def _accept_group(
@@ -145,9 +144,8 @@ class Router:
             raise ChatError("not-a-member", "you are not a member of this group")
         if 0 in message.at and member.role == "member":
             raise ChatError("not-allowed", "only owner and admins mention everybody")
-        envelope = Envelope(
-            message, conversation(GROUP, message.userid, group.id), node, None, group, xml, origin
-        )
+        conv = conversation(GROUP, message.userid, group.id)
+        envelope = Envelope(message, conv, node, None, group, (group.id,), xml, origin)
         self._enqueue(envelope, node)
 
     def _enqueue(self, envelope: Envelope, node: ClientNode) -> None:
@@ -260,36 +258,35 @@ class Router:
         group = self._groups.cached(message.dstid) or envelope.group
         if group is None:
             return
-        clients_of, delivered = self._clients.of, 0
+        nodes = self._clients.of_all(group.members)
+        skipped = 0
+        known: Codec | None = None
+        data: bytes | None = None
         shared: dict[Codec, bytes | None] = {}
-        for userid in group.members:
-            for node in clients_of(userid):
-                if node is sender:
-                    continue
-                codec = node.codec
-                if codec in shared:
-                    data = shared[codec]
-                elif codec.per_user:
-                    data = codec.message(envelope, node.user)
-                else:
-                    data = shared[codec] = codec.message(envelope, node.user)
-                if data is not None:
-                    node.deliver(data, message)
-                    delivered += 1
-        self._metrics.delivered += delivered
+        for node in nodes:
+            codec = node.codec
+            if codec is not known:
+                if codec not in shared:
+                    shared[codec] = codec.message(envelope, node.user)
+                known, data = codec, shared[codec]
+            if data is None or node is sender:
+                skipped += 1
+            else:
+                node.deliver(data, message)
+        self._metrics.delivered += len(nodes) - skipped
 
     def _give_event(self, event: Event) -> None:
+        known: Codec | None = None
+        data: bytes | None = None
         ready: dict[Codec, bytes | None] = {}
-        for userid in event.userids:
-            if userid == event.but:
-                continue
-            for node in self._clients.of(userid):
-                codec = node.codec
+        for node in self._clients.of_all(event.userids):
+            codec = node.codec
+            if codec is not known:
                 if codec not in ready:
                     ready[codec] = codec.event(event)
-                data = ready[codec]
-                if data is not None:
-                    node.hint(data)
+                known, data = codec, ready[codec]
+            if data is not None and node.userid != event.but and not node.pipe.is_slow:
+                node.send(data)
 
 
 def _web_address(address: str, field: str) -> str:

@@ -85,7 +85,7 @@ class Writer:
         """Queues a message. Raises ``stopping`` or, with nothing stored, ``storage-away``."""
         if self._stopping:
             raise ChatError("stopping", "the server is stopping; send again with the same cid")
-        size = _size(envelope)
+        size = envelope.size
         if (
             self._away
             or len(self._queue) >= self._queue_documents
@@ -140,7 +140,7 @@ class Writer:
     def _take(self) -> list[Envelope]:
         size, count = 0, 0
         for envelope in self._queue:
-            size += _size(envelope)
+            size += envelope.size
             count += 1
             if count == BATCH_DOCUMENTS or size > BATCH_BYTES:
                 break
@@ -305,10 +305,3 @@ class Writer:
         if self._flushing and now - self._flush_began > self._hold_s:
             for envelope in self._flushing:
                 self._refuse(envelope, ChatError("storage-away", _AWAY))
-
-
-def _size(envelope: Envelope) -> int:
-    """About how many bytes a message keeps until it is stored."""
-    message = envelope.message
-    texts = (message.content, message.url, message.pic, message.memo, envelope.xml)
-    return 512 + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)

@@ -5,16 +5,12 @@ from typing import Any
 
 
 class LocalBus:
-    """Calls the listener in the publisher's turn."""
+    """Publishing is delivering, in the publisher's turn."""
 
-    def __init__(self) -> None:
-        self._deliver: Callable[[Any], None] = lambda _: None
+    publish: Callable[[Any], None]
 
     def listen(self, deliver: Callable[[Any], None]) -> None:
-        self._deliver = deliver
-
-    def publish(self, delivery: Any) -> None:
-        self._deliver(delivery)
+        self.publish = deliver
 
     async def close(self) -> None:
         return

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import bson
+import msgspec
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -17,6 +18,7 @@ from server.store.driver import Collection
 from server.store.failures import REFUSED_FOR_NOW, storage
 
 DUPLICATE_KEY = 11000
+LARGEST_SEQ = 10**16 - 1
 LARGEST_DOCUMENT = 8 * 1024 * 1024
 MESSAGES = {"$in": [10, 11]}
 
@@ -25,7 +27,11 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 
 
 class MongoMessages:
-    """See :class:`server.ports.MessageStore`. ``_id`` is ``<conv>:<id in 16 digits>``."""
+    """See :class:`server.ports.MessageStore`. ``_id`` is ``<conv>:<seq in 16 digits>``.
+
+    So ``_id`` makes (conv, seq) unique and is what a conversation is read by. Ids rise with seq,
+    as the writer sees to, and so are unique within a conversation too.
+    """
 
     def __init__(self, collection: Collection, write_timeout_s: float) -> None:
         self._collection = collection
@@ -37,18 +43,12 @@ class MongoMessages:
 
     def encode(self, entry: Stored, owners: Sequence[int]) -> bytes:
         message = entry.message
-        document: Document = {
-            "_id": _key(entry.conv, message.id),
-            "conv": entry.conv,
-        }
-        for field in _MESSAGE_FIELDS:
-            value = getattr(message, field)
-            if value:
-                document[field] = value
+        document: Document = {"_id": _key(entry.conv, message.seq), "conv": entry.conv}
+        # Without the empty fields: Message omits its defaults.
+        document |= msgspec.to_builtins(message)
         if entry.xml:
             document["xml"] = entry.xml
-        if owners:
-            document["owners"] = list(owners)
+        document["owners"] = owners
         try:
             encoded = bson.encode(document)
         except (bson.errors.BSONError, OverflowError, UnicodeError) as error:
@@ -75,7 +75,7 @@ class MongoMessages:
         return Inserted(len(documents), False)
 
     async def stored_prefix(self, placed: Sequence[Placed]) -> int:
-        keys = [_key(each.conv, each.message.id) for each in placed]
+        keys = [_key(each.conv, each.message.seq) for each in placed]
         found: dict[str, bytes] = {}
         with storage():
             async for document in self._raw_durable.find({"_id": {"$in": keys}}):
@@ -89,7 +89,7 @@ class MongoMessages:
 
     async def is_there(self, placed: Placed) -> bool:
         with storage():
-            found = await self._raw.find_one({"_id": _key(placed.conv, placed.message.id)})
+            found = await self._raw.find_one({"_id": _key(placed.conv, placed.message.seq)})
         return found is not None and found.raw == placed.document
 
     async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Message]:
@@ -99,7 +99,7 @@ class MongoMessages:
 
     async def last(self, conv: str) -> Message | None:
         with storage():
-            found = await self._collection.find_one({"conv": conv}, sort=[("seq", -1)])
+            found = await self._collection.find_one({"_id": _keys(conv)}, sort=[("_id", -1)])
         return _message(found) if found else None
 
     async def lasts(self, convs: Sequence[str]) -> dict[str, Message]:
@@ -109,17 +109,15 @@ class MongoMessages:
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
     ) -> list[Message]:
-        seq: Document = {"$gt": max(above, after or 0)}
-        if before is not None:
-            seq["$lt"] = before
-        cursor = self._durable.find({"conv": conv, "seq": seq})
-        cursor.sort("seq", -1 if after is None else 1).limit(limit)
+        keys = _keys(conv, max(above, after or 0), before)
+        cursor = self._durable.find({"_id": keys}).sort("_id", -1 if after is None else 1)
+        cursor.limit(limit)
         with storage():
             found = [_message(document) async for document in cursor]
         return found if after is not None else found[::-1]
 
     async def count_of_others(self, conv: str, userid: int, above: int) -> int:
-        query = {"conv": conv, "seq": {"$gt": above}, "userid": {"$ne": userid}, "cmd": MESSAGES}
+        query = {"_id": _keys(conv, above), "userid": {"$ne": userid}, "cmd": MESSAGES}
         with storage():
             return int(await self._collection.count_documents(query))
 
@@ -194,8 +192,13 @@ class MongoConversations:
             ]
 
 
-def _key(conv: str, message_id: int) -> str:
-    return f"{conv}:{message_id:016d}"
+def _key(conv: str, seq: int) -> str:
+    return f"{conv}:{seq:016d}"
+
+
+def _keys(conv: str, above: int = 0, before: int | None = None) -> Document:
+    """The keys of a conversation's entries with ``above`` < seq < ``before``."""
+    return {"$gt": _key(conv, above), "$lt": _key(conv, LARGEST_SEQ if before is None else before)}
 
 
 def _message(document: Document) -> Message:

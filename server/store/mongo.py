@@ -26,18 +26,14 @@ MIGRATION_S = 3600.0
 
 INDEXES: dict[str, list[IndexModel]] = {
     "messages": [
-        # _id is "<conv>:<id>" and so already makes (conv, id) unique.
-        IndexModel([("conv", ASCENDING), ("seq", ASCENDING)], unique=True),
+        # _id is "<conv>:<seq>" and so already makes (conv, seq) unique.
         IndexModel(
             [("conv", ASCENDING), ("userid", ASCENDING), ("cid", ASCENDING)],
             unique=True,
             partialFilterExpression={"cid": {"$exists": True}},
         ),
-        # Groups' entries have no owners; their archive is the conversation's own.
-        IndexModel(
-            [("owners", ASCENDING), ("id", ASCENDING)],
-            partialFilterExpression={"owners": {"$exists": True}},
-        ),
+        # Whose archive it is in: both users', or the group's.
+        IndexModel([("owners", ASCENDING), ("id", ASCENDING)]),
     ],
     "conversations": [IndexModel([("members", ASCENDING)])],
     "users": [

@@ -1,10 +1,9 @@
 """``make bench``: Tandem and plain Tornado, in turns, in one run; a table and a chart.
 
-    python -m tests.bench [--pairs 5] [--seconds 2] [--only NAME,NAME] [--out docs/bench]
+python -m tests.bench [--pairs 5] [--seconds 2] [--only NAME,NAME] [--out docs/bench]
 """
 
 import argparse
-import asyncio
 import statistics
 import sys
 import tempfile
@@ -40,8 +39,9 @@ def describe(name: str, server: Server, trial: Trial) -> str:
     if trial.lost or trial.doubled or trial.disordered:
         wrong += f" lost={trial.lost} doubled={trial.doubled} disordered={trial.disordered}"
     return (
-        f"  {name:16} {server.name:7} {trial.per_cpu_second:10,.0f}/cpu-s {trial.per_second:10,.0f}/s "
-        f"busy {trial.busy:4.0%} p50 {trial.p50:7.2f} ms p99 {trial.p99:8.2f} ms{wrong}"
+        f"  {name:16} {server.name:7} {trial.per_cpu_second:10,.0f}/cpu-s "
+        f"{trial.per_second:10,.0f}/s busy {trial.busy:4.0%} "
+        f"p50 {trial.p50:7.2f} ms p99 {trial.p99:8.2f} ms{wrong}"
     )
 
 

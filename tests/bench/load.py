@@ -176,9 +176,7 @@ class Upgraded(Client):
             parser = self.parser = FrameParser(1 << 24, masked=False)
             self.upgraded()
             data = rest
-        parser.feed(data)
-        while (got := parser.next()) is not None:
-            opcode, payload = got
+        for opcode, payload in parser.receive(data):
             if opcode == TEXT:
                 self.on_text(payload)
             elif opcode == CLOSE and not self.is_over:

@@ -31,6 +31,7 @@ from tests.support.node import QUICK, ROOT, free_port
 FIRST_USER = 1_000_000
 FIRST_GROUP = 2_000_000
 FILES = 200_000
+CACHE_MB = 2048
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -54,7 +55,9 @@ def pinned(core: int, *command: str) -> list[str]:
 class Server:
     """One of the two: ``tandem`` or ``plain``."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], port: int, xmpp_port: int) -> None:
+    def __init__(
+        self, name: str, process: subprocess.Popen[str], port: int, xmpp_port: int
+    ) -> None:
         self.name = name
         self.process = process
         self.port = port
@@ -119,10 +122,8 @@ class Rig:
             resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
         except (ValueError, PermissionError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        settings = load(None, {})
-        mongod = await self._stack.enter_async_context(
-            PrivateMongod(settings.mongodb, self.directory)
-        )
+        mongodb = load(None, {"TANDEM_MONGODB_CACHE_MB": str(CACHE_MB)}).mongodb
+        mongod = await self._stack.enter_async_context(PrivateMongod(mongodb, self.directory))
         self.mongodb_url = mongod.url
         self.tandem = await self.start_tandem()
         self.plain = self._start(

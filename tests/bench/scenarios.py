@@ -167,7 +167,9 @@ async def prepare(talk: Talk, rig: Rig) -> dict[str, Any]:
     return plan
 
 
-async def talk_to(server: Server, talk: Talk, plan: dict[str, Any], rig: Rig, seconds: float) -> Trial:
+async def talk_to(
+    server: Server, talk: Talk, plan: dict[str, Any], rig: Rig, seconds: float
+) -> Trial:
     """One trial. Pairs stay in one process; of a group, the senders' process paces."""
     plan = {**plan, "run": f"{secrets.token_hex(4)}-"}  # a cid names one message for ever
     users = rig.users[: talk.clients]

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -65,7 +66,7 @@ class Sender:
         self.store = store
         self.userid, self.dstid = next(_users), next(_users)
         self.conv = conversation(SINGLE, self.userid, self.dstid)
-        self.node = ClientNode(User(self.userid), nothing, nothing)
+        self.node = ClientNode(User(self.userid), nothing, Mock())
         self.messages = Interposed(store.messages)
         self.told: list[tuple[str, str, int]] = []
         self._news = asyncio.Event()
@@ -100,9 +101,8 @@ class Sender:
                 content=content or cid,
                 cid=cid if cid_given else "",
             )
-            envelope = Envelope(message, self.conv, self.node, None)
-            envelope.owners = (self.userid, self.dstid)
-            self.writer.submit(envelope)
+            owners = (self.userid, self.dstid)
+            self.writer.submit(Envelope(message, self.conv, self.node, None, None, owners))
 
     async def heard(self, count: int) -> list[tuple[str, str, int]]:
         async with asyncio.timeout(20):

@@ -38,13 +38,10 @@ def masked(payload: bytes, opcode: int = TEXT, *, final: bool = True, key: bytes
 def parse(chunks: list[bytes], limit: int = LIMIT) -> Outcome:
     """The messages, and the close code of the error that ended them (0: none)."""
     parser, found = FrameParser(limit), []
-    try:
-        for chunk in chunks:
-            parser.feed(chunk)
-            while (got := parser.next()) is not None:
-                found.append(got)
-    except ProtocolError as error:
-        return found, error.code
+    for chunk in chunks:
+        found += parser.receive(chunk)
+        if parser.error is not None:
+            return found, parser.error.code
     return found, 0
 
 
@@ -148,10 +145,8 @@ def test_broken_streams_have_their_code(name: str) -> None:
 
 def test_what_is_too_long_is_refused_before_it_is_read() -> None:
     parser = FrameParser(LIMIT)
-    parser.feed(b"\x81\xff" + (2**40).to_bytes(8, "big"))
-    with pytest.raises(ProtocolError) as refused:
-        parser.next()
-    assert refused.value.code == 1009
+    assert parser.receive(b"\x81\xff" + (2**40).to_bytes(8, "big")) == []
+    assert parser.error is not None and parser.error.code == 1009
 
 
 def test_the_limit_is_for_one_message_not_for_the_stream() -> None:

@@ -3,6 +3,7 @@
 import random
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,7 +14,7 @@ from server.model import User
 
 def node(userid: int) -> ClientNode:
     nothing: Any = None
-    return ClientNode(User(userid), nothing, nothing)
+    return ClientNode(User(userid), nothing, Mock())
 
 
 def test_bind_and_unbind_change_what_is_found() -> None:
