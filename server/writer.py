@@ -17,7 +17,7 @@ from server.clients import Envelope, now_ms
 from server.errors import ChatError, StorageAway
 from server.metrics import Metrics
 from server.model import Message, has_same_content
-from server.ports import ConversationStore, MessageStore, Stored
+from server.ports import ConversationStore, Inserted, MessageStore, Stored
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Writer:
         self._bytes = 0
         self._wake: asyncio.Future[None] | None = None
         self._flushing: list[Envelope] = []
+        self._done: list[Envelope] = []
         self._flush_began = 0.0
         self._away = False
         self._stopping = False
@@ -120,6 +121,7 @@ class Writer:
     async def _run(self) -> None:
         while True:
             if not self._queue:
+                self._tell_stored()
                 if self._stopping:
                     return
                 self._wake = self._loop.create_future()
@@ -162,7 +164,7 @@ class Writer:
             try:
                 if in_doubt:
                     self._settle(await self._messages.stored_prefix(self._unstored()))
-                inserted = await self._messages.insert([e.document for e in self._unstored()])
+                inserted = await self._insert([e.document for e in self._unstored()])
                 self._settle(inserted.stored)
                 if inserted.duplicate:
                     await self._resolve(in_doubt)
@@ -174,6 +176,7 @@ class Writer:
                 if not in_doubt:
                     log.warning("write_in_doubt documents=%d reason=%s", len(self._flushing), away)
                 in_doubt = True
+                self._tell_stored()
                 await asyncio.sleep(_TICK_S)
         self._metrics.batch(len(batch), self._loop.time() - began)
 
@@ -185,6 +188,7 @@ class Writer:
         missing = [conv for conv in convs if conv not in self._heads]
         if not missing:
             return
+        self._tell_stored()
         while len(self._heads) + len(missing) > HEADS and self._heads:
             del self._heads[next(iter(self._heads))]
         for conv in convs:
@@ -233,11 +237,27 @@ class Writer:
                 stored -= 1
             count += 1
         if count:
-            done, self._flushing = self._flushing[:count], self._flushing[count:]
+            self._done += self._flushing[:count]
+            self._flushing = self._flushing[count:]
+
+    async def _insert(self, documents: Sequence[bytes]) -> Inserted:
+        """Meanwhile those of the batch before are acked and delivered."""
+        inserting = asyncio.ensure_future(self._messages.insert(documents))
+        if self._done:
+            # One turn gives it to the transport, whose end writes it.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self._tell_stored()
+        return await inserting
+
+    def _tell_stored(self) -> None:
+        done, self._done = self._done, []
+        if done:
             self._stored(done)
 
     async def _resolve(self, in_doubt: bool) -> None:
         """The first ran into a unique index: its own earlier try, its cid, or its place."""
+        self._tell_stored()
         envelope = self._unstored()[0]
         if in_doubt and await self._messages.is_there(envelope):
             raise StorageAway("stored, but not yet on a majority")
@@ -280,6 +300,7 @@ class Writer:
 
     def _give_up(self, away: StorageAway) -> None:
         """Nothing of the flush reached the database, nor will the queue behind it."""
+        self._tell_stored()
         log.warning("storage_away documents=%d reason=%s", len(self._flushing), away)
         refused, self._flushing = self._flushing + self._queue, []
         self._queue, self._bytes = [], 0

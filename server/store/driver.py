@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo.write_concern import WriteConcern
 
 if TYPE_CHECKING:
     Client = AsyncIOMotorClient[dict[str, Any]]
@@ -25,4 +26,5 @@ class _PlainIntegers(TypeDecoder):
         return int(value)
 
 
+DURABLE = WriteConcern(w="majority", j=True)
 TYPES = TypeRegistry([_PlainIntegers()])

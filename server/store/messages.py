@@ -8,13 +8,14 @@ import bson
 import msgspec
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from server.errors import StorageAway
 from server.model import Message
 from server.ports import Document, Inserted, Placed, Stored
-from server.store.driver import Collection
+from server.store.driver import DURABLE, Collection
 from server.store.failures import REFUSED_FOR_NOW, storage
 
 DUPLICATE_KEY = 11000
@@ -33,8 +34,11 @@ class MongoMessages:
     as the writer sees to, and so are unique within a conversation too.
     """
 
-    def __init__(self, collection: Collection, write_timeout_s: float) -> None:
+    def __init__(
+        self, collection: Collection, writing: AsyncDatabase[Document], write_timeout_s: float
+    ) -> None:
         self._collection = collection
+        self._writing = writing
         self._write_timeout_s = write_timeout_s
         self._durable = collection.with_options(read_concern=ReadConcern("majority"))
         # Typed as plain documents by with_options, whatever the codec makes of them.
@@ -58,21 +62,25 @@ class MongoMessages:
         return encoded
 
     async def insert(self, documents: Sequence[bytes]) -> Inserted:
-        try:
-            with storage(self._write_timeout_s):
-                await self._collection.insert_many(
-                    [RawBSONDocument(document) for document in documents], ordered=True
-                )
-        except BulkWriteError as error:
-            if error.details["writeConcernErrors"]:
-                raise StorageAway("not yet on a majority") from error
-            failed = error.details["writeErrors"][0]
-            if failed["code"] == DUPLICATE_KEY:
-                return Inserted(failed["index"], True)
-            if failed["code"] in REFUSED_FOR_NOW:
-                raise StorageAway(f"refused with code {failed['code']}") from error
-            raise
-        return Inserted(len(documents), False)
+        # The bare command: insert_many would look into each document, which are encoded already.
+        command: Document = {
+            "insert": self._collection.name,
+            "documents": [RawBSONDocument(document) for document in documents],
+            "ordered": True,
+            "writeConcern": DURABLE.document,
+        }
+        with storage(self._write_timeout_s):
+            answer = await self._writing.command(command)
+        if "writeConcernError" in answer:
+            raise StorageAway("not yet on a majority")
+        if "writeErrors" not in answer:
+            return Inserted(len(documents), False)
+        failed = answer["writeErrors"][0]
+        if failed["code"] == DUPLICATE_KEY:
+            return Inserted(failed["index"], True)
+        if failed["code"] in REFUSED_FOR_NOW:
+            raise StorageAway(f"refused with code {failed['code']}")
+        raise OperationFailure(failed["errmsg"], failed["code"])
 
     async def stored_prefix(self, placed: Sequence[Placed]) -> int:
         keys = [_key(each.conv, each.message.seq) for each in placed]

@@ -3,15 +3,17 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, AsyncMongoClient, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
-from pymongo.write_concern import WriteConcern
 
 from server.errors import StorageAway
+from server.ports import Document
 from server.settings import Mongodb
 from server.store.accounts import MongoAccounts
-from server.store.driver import TYPES, Client, Database
+from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
 from server.store.groups import MongoGroups
 from server.store.messages import MongoConversations, MongoMessages
@@ -66,9 +68,11 @@ class SchemaTooNew(Exception):
 class MongoStore:
     """The collections of one database; see :class:`server.ports.Store`."""
 
-    def __init__(self, database: Database, write_timeout_s: float) -> None:
+    def __init__(
+        self, database: Database, writing: AsyncDatabase[Document], write_timeout_s: float
+    ) -> None:
         self._database = database
-        self.messages = MongoMessages(database.messages, write_timeout_s)
+        self.messages = MongoMessages(database.messages, writing, write_timeout_s)
         self.conversations = MongoConversations(database.conversations)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions)
@@ -119,22 +123,23 @@ class MongoStore:
 @asynccontextmanager
 async def open_store(url: str, settings: Mongodb) -> AsyncIterator[MongoStore]:
     """Connects, migrates and gives the store. Raises :class:`server.errors.StorageAway`."""
-    client = Client(
-        url,
-        serverSelectionTimeoutMS=int(settings.server_selection_timeout_s * 1000),
-        connectTimeoutMS=int(settings.write_timeout_s * 1000),
-        socketTimeoutMS=int(settings.write_timeout_s * 1000),
-        retryWrites=True,
-        appname="tandem",
-        type_registry=TYPES,
-        uuidRepresentation="standard",
-    )
+    options: dict[str, Any] = {
+        "serverSelectionTimeoutMS": int(settings.server_selection_timeout_s * 1000),
+        "connectTimeoutMS": int(settings.write_timeout_s * 1000),
+        "socketTimeoutMS": int(settings.write_timeout_s * 1000),
+        "appname": "tandem",
+        "uuidRepresentation": "standard",
+    }
+    client = Client(url, retryWrites=True, type_registry=TYPES, **options)
+    # Motor's calls run in threads. Messages are written by the driver's own asyncio client, which
+    # needs none: on a busy server a thread waits for the interpreter at every step.
+    writer: AsyncMongoClient[Document] = AsyncMongoClient(url, **options)
     try:
-        database = client.get_database(
-            settings.database, write_concern=WriteConcern(w="majority", j=True)
-        )
-        store = MongoStore(database, settings.write_timeout_s)
+        database = client.get_database(settings.database, write_concern=DURABLE)
+        writing = writer.get_database(settings.database)
+        store = MongoStore(database, writing, settings.write_timeout_s)
         await store.migrate()
         yield store
     finally:
         client.close()
+        await writer.close()
