@@ -6,7 +6,6 @@ from then on :class:`ChatSession` hears the frames.
 
 import logging
 from collections.abc import Awaitable
-from urllib.parse import parse_qs
 
 import msgspec
 from tornado.web import HTTPError
@@ -106,9 +105,10 @@ class ChatHandler(WireHandler):
         self.session = ChatSession(self.services, node, self.wire)
 
     def _credentials(self) -> tuple[int, str]:
-        """Raises ``HTTPError`` 403 for what is malformed; Tornado's parsing would answer 400."""
-        query = parse_qs(self.request.query, keep_blank_values=True, errors="replace")
-        ids, tokens = query.get("id", []), query.get("token", [])
+        """Raises ``HTTPError`` 403 for what is malformed; ``get_argument`` would answer 400."""
+        query = self.request.query_arguments
+        ids = [value.decode(errors="replace") for value in query.get("id", ())]
+        tokens = [value.decode(errors="replace") for value in query.get("token", ())]
         scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
         if not tokens and scheme.lower() == "bearer":
             tokens = [bearer.strip()]

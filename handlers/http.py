@@ -120,9 +120,10 @@ def make_application(services: Services) -> Application:
     """All URLs: calls, both WebSockets, the page's files."""
     given = {"services": services}
     rules = [
-        *((_pattern(path), handler, given) for path, handler in ROUTES),
+        # First, since thousands may come at once; Tornado tries one after the other.
         (r"/chat", ChatHandler, given),
         (r"/xmpp-websocket", XmppSocketHandler, given),
+        *((_pattern(path), handler, given) for path, handler in ROUTES),
         (r"/(?:api|\.well-known|problems)(?:/.*)?", NoSuchCall, given),
         (r"/(.*)", Page, {"path": web_directory(), "default_filename": "index.html"}),
     ]

@@ -74,11 +74,11 @@ def why_refused(
     how it reached us. What ``Sec-Fetch-Site`` claims does not count: a page under a rebound name
     is ``same-origin`` too.
     """
+    if not origins and not from_browser:
+        return None
     own = own_origin(public_url, scheme, host)
     if not origins:
-        if from_browser and own is None:
-            return "this host name is not ours; set http.public_url"
-        return None
+        return None if own else "this host name is not ours; set http.public_url"
     if len(origins) > 1:
         return "more than one origin"
     origin = normal_origin(origins[0])

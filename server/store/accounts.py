@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from server.ports import Document
 from server.store.driver import Collection
 from server.store.failures import storage
+from server.store.lookup import Lookup
 
 
 class MongoAccounts:
@@ -22,6 +23,7 @@ class MongoAccounts:
         pointers: Collection,
     ) -> None:
         self._users = users
+        self._by_id = Lookup(users)
         self._counters = counters
         self._pointers = pointers
 
@@ -42,8 +44,7 @@ class MongoAccounts:
         return None
 
     async def by_id(self, userid: int) -> Document | None:
-        with storage():
-            return await self._users.find_one({"_id": userid})
+        return await self._by_id.get(userid)
 
     async def by_ids(self, userids: Sequence[int]) -> list[Document]:
         with storage():

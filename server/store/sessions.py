@@ -6,6 +6,7 @@ from typing import Any
 from server.ports import Document
 from server.store.driver import Collection
 from server.store.failures import storage
+from server.store.lookup import Lookup
 
 
 class MongoSessions:
@@ -13,14 +14,14 @@ class MongoSessions:
 
     def __init__(self, sessions: Collection) -> None:
         self._sessions = sessions
+        self._by_sid = Lookup(sessions)
 
     async def insert(self, document: Document) -> None:
         with storage():
             await self._sessions.insert_one(document)
 
     async def get(self, sid: str) -> Document | None:
-        with storage():
-            return await self._sessions.find_one({"_id": sid})
+        return await self._by_sid.get(sid)
 
     async def rotate(self, sid: str, old_hash: bytes, changes: Mapping[str, Any]) -> bool:
         with storage():

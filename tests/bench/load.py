@@ -10,6 +10,8 @@ import base64
 import gc
 import json
 import re
+import socket
+import struct
 import sys
 import time
 from array import array
@@ -24,6 +26,8 @@ from handlers.frames import CLOSE, TEXT, FrameParser, frame
 
 WORDS = "the quick brown fox jumps over the lazy dog"
 DIGITS = 10
+PORTS = 20_000
+"""Connections from one address, which has some 28,000 ports."""
 CONNECTING = 256
 """Handshakes under way at once, where not all are meant to be."""
 SETTLE_S = 20.0
@@ -130,6 +134,9 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        # Ends with a reset, so that no port is left waiting for its time to be over.
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.ready.done():
@@ -435,8 +442,7 @@ class Load:
         async with gate:
             began = now()
             client = KINDS[kind](plan["users"][n], plan)
-            # One address has some 28,000 ports.
-            local = (f"127.0.0.{1 + n // 20_000}", 0)
+            local = (f"127.0.0.{1 + n // PORTS}", 0) if n >= PORTS else None
             await asyncio.get_running_loop().create_connection(
                 lambda: client, "127.0.0.1", port, local_addr=local
             )
