@@ -12,7 +12,8 @@ from tornado.web import HTTPError
 
 from handlers.frames import frame
 from handlers.json_codec import (
-    JsonCodec,
+    DEFLATED,
+    PLAIN,
     decode_message,
     decode_query,
     encode,
@@ -30,8 +31,6 @@ from server.services import Services
 from server.tokens import Identity
 
 log = logging.getLogger(__name__)
-
-CODEC = JsonCodec()
 
 
 class Heartbeat(msgspec.Struct):
@@ -72,6 +71,7 @@ class ChatHandler(WireHandler):
         self.max_message_bytes = limits.frame_bytes
         self.outbox_bytes = limits.outbox_bytes
         self.silence_s = limits.silence_s
+        self.compression = services.settings.http.compression
 
     async def prepare(self) -> None:
         """Raises ``HTTPError``: 403 for origin, id or token, 429 too many, 503 draining."""
@@ -96,7 +96,7 @@ class ChatHandler(WireHandler):
             return
         node = ClientNode(
             user,
-            CODEC,
+            DEFLATED if self.wire.deflates else PLAIN,
             self.wire,
             sid=self.identity.sid,
             device=self.request.headers.get("User-Agent", "")[:200],
@@ -130,6 +130,7 @@ class ChatSession:
         "_max_depth",
         "_node",
         "_patience",
+        "_ready",
         "_router",
         "_services",
         "_wire",
@@ -140,6 +141,7 @@ class ChatSession:
         self._router = services.router
         self._node = node
         self._wire = wire
+        self._ready = (DEFLATED if wire.deflates else PLAIN).ready
         self._max_depth = services.settings.limits.frame_depth
         self._patience = Patience(services.settings.limits)
         services.addresses.enter(node.address)
@@ -212,7 +214,7 @@ class ChatSession:
         except StorageAway:
             self._refuse(ChatError("storage-away"), "", rid)
         else:
-            self._node.send(frame(encode(answer)))
+            self._node.send(self._ready(encode(answer)))
 
     def _refuse(self, error: ChatError, cid: str = "", rid: str = "") -> None:
         """Tells the client; closes when it has been told too often within a minute."""

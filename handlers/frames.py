@@ -6,6 +6,8 @@
 import codecs
 from typing import Final
 
+from handlers.deflate import SHORTEST, compress, decompress
+
 try:
     from tornado.speedups import websocket_mask as unmask
 except ImportError:  # Tornado built without its C extension
@@ -18,6 +20,8 @@ CLOSE: Final = 8
 PING: Final = 9
 PONG: Final = 10
 SHORT: Final = 0x80 | TEXT
+COMPRESSED: Final = 0x40
+"""RSV1, which RFC 7692 gives its meaning."""
 
 NORMAL: Final = 1000
 PROTOCOL_ERROR: Final = 1002
@@ -41,6 +45,14 @@ class ProtocolError(Exception):
 
 
 _SHORT_TEXT = tuple(bytes((0x80 | TEXT, size)) for size in range(126))
+
+
+def deflated_frame(payload: bytes) -> bytes:
+    """A final, unmasked, compressed text frame; a plain one where that would not be shorter."""
+    if len(payload) < SHORTEST:
+        return frame(payload)
+    bare = frame(compress(payload))
+    return bytes((bare[0] | COMPRESSED,)) + bare[1:]
 
 
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
@@ -81,13 +93,16 @@ class FrameParser:
 
     What came before a broken frame is still given; then ``error`` says what is wrong, and the
     parser must not be used again. Messages longer than ``max_bytes``, over all their fragments,
-    are refused before they are read. ``masked=False`` reads what servers send.
+    are refused before they are read. ``masked=False`` reads what servers send; ``deflates``:
+    messages may be compressed (RFC 7692), the limit is for what they become.
     """
 
     __slots__ = (
         "_decoder",
+        "_deflates",
         "_fragments",
         "_have",
+        "_is_compressed",
         "_mask_bit",
         "_max_bytes",
         "_need",
@@ -97,9 +112,11 @@ class FrameParser:
         "error",
     )
 
-    def __init__(self, max_bytes: int, *, masked: bool = True) -> None:
+    def __init__(self, max_bytes: int, *, masked: bool = True, deflates: bool = False) -> None:
         self.error: ProtocolError | None = None
         self._max_bytes = max_bytes
+        self._deflates = deflates
+        self._is_compressed = False
         self._mask_bit = 0x80 if masked else 0
         # Of an unfinished frame: joined once, when there is enough to go on.
         self._rest: list[bytes] | None = None
@@ -152,10 +169,14 @@ class FrameParser:
                 if opcode >= CLOSE:
                     frames.append((opcode, payload))
                 elif is_final and opcode:
+                    if first & COMPRESSED:
+                        payload = self._inflate(payload)
                     if opcode == TEXT and not payload.isascii():
                         _check_utf8(payload)
                     frames.append((opcode, payload))
                 else:
+                    if opcode:
+                        self._is_compressed = bool(first & COMPRESSED)
                     self._join(opcode, payload, frames, is_final=bool(is_final))
         except ProtocolError as error:
             self.error = error
@@ -168,7 +189,9 @@ class FrameParser:
     def _head(self, data: bytes, at: int, end: int) -> tuple[int, int]:
         """Where the payload begins and its length; 0 and 0 when the head is not whole."""
         first, second = data[at], data[at + 1]
-        if first & 0x70:
+        if first & 0x70 and not (
+            self._deflates and first & 0x70 == COMPRESSED and first & 0x0F in (TEXT, BINARY)
+        ):
             raise ProtocolError(PROTOCOL_ERROR, "reserved bit set")
         if second & 0x80 != self._mask_bit:
             raise ProtocolError(PROTOCOL_ERROR, "frame is not masked")
@@ -198,7 +221,8 @@ class FrameParser:
         """One fragment; the last one makes the message."""
         if opcode:
             self._opcode, self._fragments = opcode, []
-            self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == TEXT else None
+            is_text = opcode == TEXT and not self._is_compressed
+            self._decoder = codecs.getincrementaldecoder("utf-8")() if is_text else None
         assert self._fragments is not None  # noqa: S101 (the order of fragments was checked)
         if self._decoder is not None:
             try:
@@ -208,9 +232,23 @@ class FrameParser:
         self._fragments.append(payload)
         self._size += len(payload)
         if is_final:
-            frames.append((self._opcode, b"".join(self._fragments)))
+            whole = b"".join(self._fragments)
+            if self._is_compressed:
+                whole = self._inflate(whole)
+                if self._opcode == TEXT:
+                    _check_utf8(whole)
+            frames.append((self._opcode, whole))
             self._opcode = self._size = 0
             self._fragments = self._decoder = None
+
+    def _inflate(self, data: bytes) -> bytes:
+        try:
+            payload = decompress(data, self._max_bytes)
+        except ValueError:
+            raise ProtocolError(BAD_DATA, "not deflated") from None
+        if len(payload) > self._max_bytes:
+            raise ProtocolError(TOO_LARGE, "message is too large")
+        return payload
 
 
 def _check_utf8(payload: bytes) -> None:

@@ -5,11 +5,12 @@ Frames are msgspec structs decoded in one pass; see ``docs/wire.md`` for the con
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from handlers.frames import frame
+from handlers.frames import deflated_frame, frame
 from server.clients import Envelope, Event
 from server.errors import ChatError
 from server.model import Id, Message, User
@@ -112,15 +113,21 @@ def error_frame(error: ChatError, cid: str = "", rid: str = "") -> bytes:
 
 
 class JsonCodec:
-    """See :class:`server.clients.Codec`: one encoding serves every JSON connection."""
+    """See :class:`server.clients.Codec`: one encoding serves every connection that it is of.
+
+    ``ready`` frames what is passed on; answers are too short to be compressed.
+    """
 
     per_user = False
 
+    def __init__(self, ready: Callable[[bytes], bytes]) -> None:
+        self.ready = ready
+
     def message(self, envelope: Envelope, viewer: User) -> bytes | None:
-        return frame(encode(envelope.message))
+        return self.ready(encode(envelope.message))
 
     def event(self, event: Event) -> bytes | None:
-        return frame(encode(event.body))
+        return self.ready(encode(event.body))
 
     def ack(self, envelope: Envelope) -> bytes | None:
         message = envelope.message
@@ -131,6 +138,10 @@ class JsonCodec:
 
     def error(self, envelope: Envelope, error: ChatError) -> bytes | None:
         return error_frame(error, envelope.message.cid)
+
+
+PLAIN = JsonCodec(frame)
+DEFLATED = JsonCodec(deflated_frame)
 
 
 def _depth(payload: bytes) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13, _WebSocketParams
 
+from handlers import deflate
 from handlers.frames import (
     BINARY,
     CLOSE,
@@ -50,15 +51,19 @@ class Session(Protocol):
 class Wire(Pipe):
     """One WebSocket after the upgrade. The session is set by the handler's ``open()``.
 
-    ``silence_s`` without a byte from the peer ends it; 0: never.
+    ``silence_s`` without a byte from the peer ends it; 0: never. ``deflates``: messages may be
+    compressed, either way.
     """
 
-    __slots__ = ("_frames", "_parser", "_silence_s", "session")
+    __slots__ = ("_frames", "_parser", "_silence_s", "deflates", "session")
 
-    def __init__(self, max_message_bytes: int, outbox_bytes: int, silence_s: float) -> None:
+    def __init__(
+        self, max_message_bytes: int, outbox_bytes: int, silence_s: float, *, deflates: bool = False
+    ) -> None:
         super().__init__(outbox_bytes)
         self.session: Session | None = None
-        self._parser = FrameParser(max_message_bytes)
+        self.deflates = deflates
+        self._parser = FrameParser(max_message_bytes, deflates=deflates)
         self._frames: Sequence[Frame] = ()
         self._silence_s = silence_s
 
@@ -124,8 +129,10 @@ class StreamWire(Wire):
 
     __slots__ = ("_readable", "_stream")
 
-    def __init__(self, max_message_bytes: int, outbox_bytes: int, silence_s: float) -> None:
-        super().__init__(max_message_bytes, outbox_bytes, silence_s)
+    def __init__(
+        self, max_message_bytes: int, outbox_bytes: int, silence_s: float, *, deflates: bool = False
+    ) -> None:
+        super().__init__(max_message_bytes, outbox_bytes, silence_s, deflates=deflates)
         self._stream: IOStream | None = None
         self._readable: asyncio.Future[None] | None = None
 
@@ -222,6 +229,7 @@ class WireHandler(QuietErrors, WebSocketHandler):
     max_message_bytes: int
     outbox_bytes: int
     silence_s: float
+    compression = False
 
     def get_websocket_protocol(self) -> Takeover | None:
         """Tornado's hook: the protocol that will speak after the 101."""
@@ -229,7 +237,13 @@ class WireHandler(QuietErrors, WebSocketHandler):
             return None
         stream = self.request.connection.stream  # type: ignore[union-attr]
         kind = StreamWire if isinstance(stream, SSLIOStream) else Wire
-        self.wire = kind(self.max_message_bytes, self.outbox_bytes, self.silence_s)
+        offers = self.request.headers.get("Sec-WebSocket-Extensions", "")
+        deflates = self.compression and deflate.is_offered(offers)
+        if deflates:
+            self.set_header("Sec-WebSocket-Extensions", deflate.EXTENSION)
+        self.wire = kind(
+            self.max_message_bytes, self.outbox_bytes, self.silence_s, deflates=deflates
+        )
         return Takeover(self, False, _WebSocketParams())
 
     def set_default_headers(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from handlers.frames import frame
+from handlers.frames import deflated_frame, frame
 from server.clients import Envelope, Event
 from server.errors import ChatError
 from server.model import SINGLE, Message, User
@@ -19,15 +19,19 @@ def _framed(stanza: str) -> bytes:
     return frame(stanza.encode())
 
 
+def _deflated(stanza: str) -> bytes:
+    return deflated_frame(stanza.encode())
+
+
 class XmppCodec:
     """See :class:`server.clients.Codec`. Over WebSocket a stanza is a frame with its namespace."""
 
     per_user = True
 
-    def __init__(self, *, websocket: bool) -> None:
-        self.name = "xmpp-websocket" if websocket else "xmpp"
-        self.xmlns = CLIENT_NAMESPACE if websocket else ""
-        self.ready: Callable[[str], bytes] = _framed if websocket else _plain
+    def __init__(self, name: str, xmlns: str, ready: Callable[[str], bytes]) -> None:
+        self.name = name
+        self.xmlns = xmlns
+        self.ready = ready
 
     def message(self, envelope: Envelope, viewer: User) -> bytes | None:
         """A chat message for its recipient, or a carbon of it for the author's other devices."""
@@ -66,5 +70,6 @@ def is_own(message: Message, userid: int) -> bool:
     return message.userid == userid and message.dstid != userid
 
 
-TCP = XmppCodec(websocket=False)
-WEBSOCKET = XmppCodec(websocket=True)
+TCP = XmppCodec("xmpp", "", _plain)
+WEBSOCKET = XmppCodec("xmpp-websocket", CLIENT_NAMESPACE, _framed)
+DEFLATED_WEBSOCKET = XmppCodec("xmpp-websocket", CLIENT_NAMESPACE, _deflated)

@@ -30,6 +30,7 @@ class XmppSocketHandler(WireHandler):
         self.outbox_bytes = limits.outbox_bytes
         # Clients keep such a socket open with whitespace or pings, or find out by TCP.
         self.silence_s = 0
+        self.compression = services.settings.http.compression
 
     def prepare(self) -> None:
         """Raises ``HTTPError``: 403 foreign origin, 400 no ``xmpp``, 429 too many, 503 draining."""
@@ -57,10 +58,10 @@ class XmppSocketHandler(WireHandler):
 class XmppSocket:
     """Ties a wire to an XMPP session; a :class:`handlers.xmpp.Transport`."""
 
-    codec = xmpp_codec.WEBSOCKET
-
     def __init__(self, services: Services, wire: Wire, address: str, *, is_private: bool) -> None:
         self.address = address
+        plain, deflated = xmpp_codec.WEBSOCKET, xmpp_codec.DEFLATED_WEBSOCKET
+        self.codec = deflated if wire.deflates else plain
         self._wire = wire
         self._is_private = is_private
         self._stream = Stream(services.settings.xmpp.domain, *bounds(services), websocket=True)
@@ -93,7 +94,7 @@ class XmppSocket:
         return self._is_private
 
     def tell(self, xml: str) -> None:
-        self._wire.send(frame(xml.encode()))
+        self._wire.send(self.codec.ready(xml))
 
     def start_tls(self) -> None:
         """Not over WebSocket: TLS is below it."""

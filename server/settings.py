@@ -118,6 +118,7 @@ class Http:
     allowed_origins: tuple[str, ...] = _text(_origin_flaw)
     tls_certificate: str
     tls_key: str
+    compression: bool
     trusted_proxies: tuple[str, ...] = _text(_network_flaw)
 
 

@@ -48,17 +48,26 @@ def _parser_settings() -> dict[str, Any]:
     }
 
 
+_MARKS = (b"<!", b"<?", b"&", b"\0")
+_DOCUMENTS = etree.XMLParser(**_parser_settings())
+
+
 def parse_document(data: bytes, bounds: Bounds) -> Element:
     """One whole document, as RFC 7395 frames them. Raises :class:`XmlError`."""
     if len(data) > bounds.max_bytes:
         raise XmlError("policy-violation", "stanza is too large")
-    _check_encoding(data)
+    # Neither doctype, comment, instruction nor entity; nor another encoding than UTF-8.
+    is_plain = data[:1] == b"<" and not any(mark in data for mark in _MARKS)
+    if not is_plain:
+        _check_encoding(data)
     try:
-        root = etree.fromstring(data, etree.XMLParser(**_parser_settings()))
+        root = etree.fromstring(data, _DOCUMENTS)
     except etree.XMLSyntaxError as error:
         raise _explain(str(error)) from None
     except ValueError:
         raise XmlError("not-well-formed") from None
+    if is_plain and data.count(b"<") <= min(bounds.max_depth, bounds.max_elements or 64):
+        return root  # there are too few tags for too much depth
     if root.getroottree().docinfo.doctype or root.getprevious() is not None:
         raise XmlError("restricted-xml")
     if root.getnext() is not None:
@@ -234,14 +243,17 @@ _ESCAPES = {
 _ATTRIBUTE_ESCAPES = {**_ESCAPES, 9: "&#9;", 10: "&#10;", 13: "&#13;"}
 
 
+_TO_ESCAPE = re.compile("[&<>\"'\t\n\r]")
+
+
 def text(value: str) -> str:
     """Character data; ``value`` must be of XML characters."""
-    return value.translate(_ESCAPES)
+    return value.translate(_ESCAPES) if _TO_ESCAPE.search(value) else value
 
 
 def attribute(value: str) -> str:
     """The inside of an attribute value."""
-    return value.translate(_ATTRIBUTE_ESCAPES)
+    return value.translate(_ATTRIBUTE_ESCAPES) if _TO_ESCAPE.search(value) else value
 
 
 def serialise(element: Element) -> str:

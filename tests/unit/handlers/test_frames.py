@@ -1,12 +1,16 @@
 """WebSocket frames: any split of any byte stream means the same; every broken one has its code."""
 
+import zlib
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from handlers.deflate import compress, is_offered
 from handlers.frames import (
     BINARY,
     CLOSE,
+    COMPRESSED,
     CONTINUATION,
     NO_STATUS,
     PING,
@@ -17,6 +21,7 @@ from handlers.frames import (
     ProtocolError,
     close_code,
     close_frame,
+    deflated_frame,
     frame,
 )
 
@@ -35,9 +40,11 @@ def masked(payload: bytes, opcode: int = TEXT, *, final: bool = True, key: bytes
     return bytes(bare[:head]) + key + mask
 
 
-def parse(chunks: list[bytes], limit: int = LIMIT) -> Outcome:
+def parse(
+    chunks: list[bytes], limit: int = LIMIT, *, masked: bool = True, deflates: bool = False
+) -> Outcome:
     """The messages, and the close code of the error that ended them (0: none)."""
-    parser, found = FrameParser(limit), []
+    parser, found = FrameParser(limit, masked=masked, deflates=deflates), []
     for chunk in chunks:
         found += parser.receive(chunk)
         if parser.error is not None:
@@ -194,3 +201,102 @@ def test_our_close_frame() -> None:
     assert close_frame(NO_STATUS) == b"\x88\x00"
     assert close_frame(1000, "bye") == b"\x88\x05\x03\xe8bye"
     assert len(close_frame(4413, "x" * 500)) == 2 + 125
+
+
+def squeezed(payload: bytes, opcode: int = TEXT, *, final: bool = True) -> bytes:
+    """A client's frame whose payload is compressed already."""
+    whole = masked(payload, opcode, final=final)
+    return bytes((whole[0] | COMPRESSED,)) + whole[1:]
+
+
+@given(streams, st.lists(st.integers(0, 4000), max_size=12))
+def test_any_split_gives_the_same_where_messages_may_be_compressed(
+    data: bytes, cuts: list[int]
+) -> None:
+    data = squeezed(compress(b"one")) + data + squeezed(compress(b"two"))
+    assert parse(split(data, cuts), deflates=True) == parse([data], deflates=True)
+
+
+@given(st.text(max_size=1000))
+def test_what_is_compressed_comes_out_as_it_went_in(content: str) -> None:
+    payload = content.encode()
+    data = compress(payload)
+    half = len(data) // 2
+    in_two = squeezed(data[:half], final=False) + masked(b"", PING)
+    in_two += masked(data[half:], CONTINUATION)
+    found, code = parse([squeezed(data) + masked(payload) + in_two], 8000, deflates=True)
+    assert code == 0
+    assert found == [(TEXT, payload), (TEXT, payload), (PING, b""), (TEXT, payload)]
+    assert parse([deflated_frame(payload)], 8000, masked=False, deflates=True) == (
+        [(TEXT, payload)],
+        0,
+    )
+
+
+def test_a_server_frame_is_compressed_where_that_is_shorter() -> None:
+    assert deflated_frame(b"short") == frame(b"short")
+    long = b"the same again. " * 100
+    assert len(deflated_frame(long)) < 100
+    assert deflated_frame(long)[0] == 0xC1
+
+
+BROKEN_DEFLATE: dict[str, tuple[bytes, int]] = {
+    "garbage": (squeezed(b"\xff\xff\xff"), 1007),
+    "a bomb": (squeezed(compress(bytes(10_000_000))), 1009),
+    "a bomb in fragments": (
+        squeezed(compress(bytes(50_000))[:20], final=False)
+        + masked(compress(bytes(50_000))[20:], CONTINUATION),
+        1009,
+    ),
+    "not UTF-8": (squeezed(compress(b"\xff")), 1007),
+    "not UTF-8 in fragments": (
+        squeezed(compress(b"\xff"), final=False) + masked(b"", CONTINUATION),
+        1007,
+    ),
+    "compressed ping": (squeezed(b"", PING), 1002),
+    "a fragment compressed by itself": (
+        squeezed(compress(b"a"), final=False) + squeezed(compress(b"b"), CONTINUATION),
+        1002,
+    ),
+    "another reserved bit": (b"\xa1\x80" + KEY, 1002),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_DEFLATE)
+def test_broken_compression_has_its_code(name: str) -> None:
+    data, code = BROKEN_DEFLATE[name]
+    assert parse([masked(b"before") + data], deflates=True) == ([(TEXT, b"before")], code)
+
+
+def test_compressed_frames_are_refused_where_not_agreed_on() -> None:
+    assert parse([squeezed(compress(b"a"))]) == ([], 1002)
+
+
+def test_blocks_of_any_kind_are_inflated() -> None:
+    for level in (0, 1, 9):
+        maker = zlib.compressobj(level, wbits=-15)
+        data = maker.compress(b"words " * 20) + maker.flush(zlib.Z_SYNC_FLUSH)
+        assert parse([squeezed(data[:-4])], deflates=True) == ([(TEXT, b"words " * 20)], 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("permessage-deflate", True),
+        ("permessage-deflate; client_max_window_bits", True),
+        ("permessage-deflate; client_max_window_bits=10; server_no_context_takeover", True),
+        ('permessage-deflate; client_max_window_bits="15"', True),
+        ("x-webkit-deflate-frame, permessage-deflate", True),
+        ("permessage-deflate; server_max_window_bits=10, permessage-deflate", True),
+        ("", False),
+        ("permessage-bzip2", False),
+        ("permessage-deflate; server_max_window_bits=10", False),
+        ("permessage-deflate; client_max_window_bits=16", False),
+        ("permessage-deflate; client_max_window_bits=1_0", False),
+        ("permessage-deflate; server_no_context_takeover=1", False),
+        ("permessage-deflate; client_no_context_takeover; client_no_context_takeover", False),
+        ("permessage-deflate; unheard_of", False),
+    ],
+)
+def test_offers(header: str, taken: bool) -> None:
+    assert is_offered(header) is taken
