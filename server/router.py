@@ -66,7 +66,8 @@ class Router:
         Ack or a later error reach the node by its codec.
         """
         self._check(message, node.userid)
-        self._take(node)
+        if delay := self._rate.take(node.userid):
+            self._slow_down(node, delay)
         if message.cmd == SINGLE:
             recipient = self._accounts.cached(message.dstid)
             if recipient is None:
@@ -79,12 +80,10 @@ class Router:
             self._accept_group(message, node, group, xml, origin)
         return None
 
-    def _take(self, node: ClientNode) -> None:
-        """Counts one send against the account's rate; slows it, or raises ``slow-down``."""
-        delay = self._rate.take(node.userid)
-        if delay:
-            node.pipe.pause()
-            asyncio.get_running_loop().call_later(delay, node.pipe.resume)
+    @staticmethod
+    def _slow_down(node: ClientNode, delay_s: float) -> None:
+        node.pipe.pause()
+        asyncio.get_running_loop().call_later(delay_s, node.pipe.resume)
 
     async def _submit_after_lookup(
         self, message: Message, node: ClientNode, xml: str, origin: Any
@@ -196,7 +195,8 @@ class Router:
             raise ChatError("bad-field", "userid must be your own or left out")
         if hint.state not in TYPING_STATES:
             raise ChatError("bad-field", "state must be composing or paused")
-        self._take(node)
+        if delay := self._rate.take(node.userid):
+            self._slow_down(node, delay)
         passed = Message(
             userid=node.userid, cmd=TYPING, chat=hint.chat, dstid=hint.dstid, state=hint.state
         )

@@ -37,8 +37,24 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process, all its threads."""
+    return sum(cpu_times(pid))
+
+
+def cpu_times(pid: int) -> tuple[float, float]:
+    """Seconds in user and in system mode."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return int(fields[11]) / TICKS, int(fields[12]) / TICKS
+
+
+def pid_of_mongod(directory: Path) -> int:
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"mongod\0" in command and bytes(directory) in command:
+            return int(entry.name)
+    raise AssertionError("no mongod runs")
 
 
 def rss_kib(pid: int) -> int:
@@ -125,6 +141,7 @@ class Rig:
         mongodb = load(None, {"TANDEM_MONGODB_CACHE_MB": str(CACHE_MB)}).mongodb
         mongod = await self._stack.enter_async_context(PrivateMongod(mongodb, self.directory))
         self.mongodb_url = mongod.url
+        self.mongod_pid = pid_of_mongod(self.directory)
         self.tandem = await self.start_tandem()
         self.plain = self._start(
             "plain",

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.bench.rig import Generator, Rig, Server, cpu_seconds, rss_kib
+from tests.bench.rig import Generator, Rig, Server, cpu_seconds, cpu_times, rss_kib
 
 WARM_UP_S = 0.7
 
@@ -39,6 +39,9 @@ class Trial:
     per_cpu_second: float
     per_second: float
     busy: float
+    system: float = 0.0
+    mongod: float = 0.0
+    load: float = 0.0
     p50: float = 0.0
     p99: float = 0.0
     p999: float = 0.0
@@ -188,11 +191,15 @@ async def talk_to(
         for generator in reversed(generators):
             await generator.ask("start")
         await asyncio.sleep(WARM_UP_S)
-        before, cpu_before = await _marks(generators), cpu_seconds(server.pid)
+        pids = [generator.process.pid for generator in generators]
+        before = await _marks(generators)
+        spent = [*cpu_times(server.pid), cpu_seconds(rig.mongod_pid), *map(cpu_seconds, pids)]
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
-        cpu = cpu_seconds(server.pid) - cpu_before
+        now = [*cpu_times(server.pid), cpu_seconds(rig.mongod_pid), *map(cpu_seconds, pids)]
         lasted = asyncio.get_running_loop().time() - began
+        user, system, mongod, *load = (b - a for a, b in zip(spent, now, strict=True))
+        cpu = user + system
         after = await _marks(generators)
         end = list(await asyncio.gather(*(generator.ask("stop") for generator in generators)))
     finally:
@@ -204,6 +211,9 @@ async def talk_to(
         per_cpu_second=count / max(cpu, 0.01),
         per_second=count / lasted,
         busy=cpu / lasted,
+        system=system / max(cpu, 0.01),
+        mongod=mongod / lasted,
+        load=sum(load) / lasted,
         lost=sum(each["sent"] for each in end) * copies - sum(each["got"] for each in end),
         doubled=sum(each["doubled"] for each in end),
         disordered=sum(each["disordered"] for each in end),
