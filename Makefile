@@ -38,7 +38,7 @@ types: .venv/.installed-dev
 layers: .venv/.installed-dev
 	@$(BIN)/lint-imports --no-cache
 
-bench: .venv/.installed-dev
+bench: .venv/.installed-bench
 	@exec $(BIN)/python -m tests.bench $(ARGS)
 
 demo: .venv/.installed-dev
@@ -49,3 +49,6 @@ demo: .venv/.installed-dev
 
 .venv/.installed-dev: pyproject.toml
 	@PYTHON='$(PYTHON)' .ci/install embedded,dev
+
+.venv/.installed-bench: pyproject.toml
+	@PYTHON='$(PYTHON)' .ci/install embedded,dev,bench

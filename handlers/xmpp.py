@@ -78,6 +78,7 @@ class XmppSession:
         self._presence = ""
         self._priority = -1
         self._held: list[tuple[bytes, Message]] | None = None
+        self._missed: set[int] = set()
         self._delivered = self._confirmed = 0
         limit_s = services.settings.limits.login_time_s
         self._login_timer = asyncio.get_running_loop().call_later(limit_s, self._login_too_late)
@@ -337,6 +338,10 @@ class XmppSession:
         if self._held is not None:
             self._held.append((data, message))
             return
+        if message.id in self._missed:
+            # It was in the history before it was given out live.
+            self._missed.discard(message.id)
+            return
         self.transport.send(data)
         self._delivered = message.id
 
@@ -365,6 +370,7 @@ class XmppSession:
                         delayed_by=self.domain,
                     )
                     self.transport.tell(stanza)
+                    self._missed.add(message.id)
                     last = message.id
         except StorageAway:
             # The pointer stays: the next presence finds them.
@@ -373,9 +379,7 @@ class XmppSession:
             held, self._held = self._held or [], None
             self._delivered = max(self._delivered, last)
             for data, message in held:
-                if message.id > last:
-                    self.transport.send(data)
-                    self._delivered = message.id
+                self.deliver(data, message)
 
     def _available_sessions(self) -> "list[XmppSession]":
         if self.node is None:

@@ -23,7 +23,6 @@ LARGEST_SEQ = 10**16 - 1
 LARGEST_DOCUMENT = 8 * 1024 * 1024
 MESSAGES = {"$in": [10, 11]}
 
-_MESSAGE_FIELDS = Message.__struct_fields__
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
@@ -86,7 +85,7 @@ class MongoMessages:
         keys = [_key(each.conv, each.message.seq) for each in placed]
         found: dict[str, bytes] = {}
         with storage():
-            async for document in self._raw_durable.find({"_id": {"$in": keys}}):
+            for document in await self._raw_durable.find({"_id": {"$in": keys}}).to_list(None):
                 found[document["_id"]] = document.raw
         count = 0
         for key, each in zip(keys, placed, strict=True):
@@ -103,7 +102,8 @@ class MongoMessages:
     async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Message]:
         query = {"conv": conv, "userid": userid, "cid": {"$in": list(cids)}}
         with storage():
-            return {found["cid"]: _message(found) async for found in self._durable.find(query)}
+            documents = await self._durable.find(query).to_list(None)
+        return {found["cid"]: _message(found) for found in documents}
 
     async def last(self, conv: str) -> Message | None:
         with storage():
@@ -121,7 +121,7 @@ class MongoMessages:
         cursor = self._durable.find({"_id": keys}).sort("_id", -1 if after is None else 1)
         cursor.limit(limit)
         with storage():
-            found = [_message(document) async for document in cursor]
+            found = [_message(document) for document in await cursor.to_list(limit)]
         return found if after is not None else found[::-1]
 
     async def count_of_others(self, conv: str, userid: int, above: int) -> int:
@@ -144,7 +144,7 @@ class MongoMessages:
         query = _archive_query(owner, conv, start_ms, end_ms, after_id, before_id)
         cursor = self._durable.find(query).sort("id", -1 if backward else 1).limit(limit)
         with storage():
-            found = [_stored(document) async for document in cursor]
+            found = [_stored(document) for document in await cursor.to_list(limit)]
         return found[::-1] if backward else found
 
     async def archive_count(
@@ -174,7 +174,7 @@ class MongoMessages:
         }
         cursor = self._durable.find(query).sort("id", -1).limit(limit)
         with storage():
-            found = [_stored(document) async for document in cursor]
+            found = [_stored(document) for document in await cursor.to_list(limit)]
         return found[::-1]
 
 
@@ -195,9 +195,8 @@ class MongoConversations:
 
     async def of_user(self, userid: int) -> list[str]:
         with storage():
-            return [
-                document["_id"] async for document in self._collection.find({"members": userid})
-            ]
+            found = await self._collection.find({"members": userid}).to_list(None)
+        return [document["_id"] for document in found]
 
 
 def _key(conv: str, seq: int) -> str:
@@ -210,7 +209,7 @@ def _keys(conv: str, above: int = 0, before: int | None = None) -> Document:
 
 
 def _message(document: Document) -> Message:
-    return Message(**{name: document[name] for name in _MESSAGE_FIELDS if name in document})
+    return msgspec.convert(document, Message)
 
 
 def _stored(document: Document) -> Stored:

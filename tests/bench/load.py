@@ -59,7 +59,7 @@ class Tally:
     """What this process has sent and received."""
 
     def __init__(self) -> None:
-        self.sent = self.got = self.acked = self.doubled = self.disordered = 0
+        self.sent = self.got = self.acked = self.doubled = self.disordered = self.reads = 0
         self.errors: list[str] = []
         self.delays = array("d")
 
@@ -70,6 +70,7 @@ class Tally:
         return {
             "sent": self.sent,
             "got": self.got,
+            "reads": self.reads,
             "acked": self.acked,
             "doubled": self.doubled,
             "disordered": self.disordered,
@@ -184,6 +185,7 @@ class Upgraded(Client):
             parser = self.parser = FrameParser(1 << 24, masked=False)
             self.upgraded()
             data = rest
+        tally.reads += 1
         self.on_data(parser, data)
         if dirty:
             flush()

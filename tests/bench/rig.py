@@ -130,6 +130,7 @@ class Rig:
         self.directory = directory
         self.key = secrets.token_bytes(32)
         self.users: list[dict[str, Any]] = []
+        self._has_history: set[int] = set()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -282,7 +283,10 @@ class Rig:
         return gid
 
     async def write_history(self, peer: int, readers: Sequence[int], messages: int) -> None:
-        """Conversations for the page readers, in both servers' collections."""
+        """Conversations for the page readers, in both servers' collections; again: no change."""
+        if peer in self._has_history:
+            return
+        self._has_history.add(peer)
         for reader in readers:
             conv = conversation(10, reader, peer)
             documents = [

@@ -1,6 +1,7 @@
 """What is measured: each scenario is a plan for the load generator, and how to read its figures."""
 
 import asyncio
+import resource
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from tests.bench.rig import Generator, Rig, Server, cpu_seconds, cpu_times, rss_kib
 
 WARM_UP_S = 0.7
+PEER = 1200
+SPARE_FILES = 150
+"""What a server opens besides its clients' connections."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +20,7 @@ class Talk:
 
     ``shape``: pingpong, pipeline (``window`` under way a pair), fanout (``senders``, each with
     ``window`` under way, to a group of all) or pages. ``active``: only so many of them talk.
+    ``left``: what a profile shows is left to gain.
     """
 
     name: str
@@ -30,6 +35,7 @@ class Talk:
     processes: int = 2
     has_baseline: bool = True
     unit: str = "messages"
+    left: str = ""
 
 
 @dataclass
@@ -42,6 +48,7 @@ class Trial:
     system: float = 0.0
     mongod: float = 0.0
     load: float = 0.0
+    merged: float = 0.0
     p50: float = 0.0
     p99: float = 0.0
     p999: float = 0.0
@@ -134,6 +141,35 @@ HISTORY = Talk(
     kinds=("pages",),
     unit="pages",
 )
+CONNECTIONS = tuple(
+    Talk(
+        name=f"connections-{count}",
+        what=f"typing hints of 5 pairs, 20 under way each, among {count:,} connections",
+        shape="pipeline",
+        clients=count,
+        active=10,
+        kinds=("typing",),
+        window=20,
+        processes=1,
+        has_baseline=False,
+    )
+    for count in (10, 100, 1000, 10_000)
+)
+MEMBERS = tuple(
+    Talk(
+        name=f"members-{count}",
+        what=f"typing hints to a group of {count:,}, 8 senders",
+        shape="fanout",
+        clients=count,
+        kinds=("typing",),
+        cmd=11,
+        senders=8,
+        processes=1,
+        has_baseline=False,
+        unit="deliveries",
+    )
+    for count in (10, 100, 1000, 5000)
+)
 TALKS = (
     HINTS_PINGPONG,
     HINTS_PIPELINE,
@@ -145,6 +181,8 @@ TALKS = (
     XMPP_TCP,
     MIXED,
     HISTORY,
+    *CONNECTIONS,
+    *MEMBERS,
 )
 
 
@@ -164,7 +202,9 @@ async def prepare(talk: Talk, rig: Rig) -> dict[str, Any]:
     if talk.shape == "fanout":
         plan["group"] = await rig.make_group(talk.clients, talk.clients)
     if talk.shape == "pages":
-        plan["peer"] = rig.users[talk.clients]["id"]
+        # One who is in no other scenario's pairs.
+        await rig.populate(PEER + 1)
+        plan["peer"] = rig.users[PEER]["id"]
         readers = [user["id"] for user in rig.users[: talk.clients]]
         await rig.write_history(plan["peer"], readers, 500)
     return plan
@@ -207,6 +247,7 @@ async def talk_to(
             await generator.close()
     count = sum(each["got"] for each in after) - sum(each["got"] for each in before)
     copies = talk.clients - 1 if talk.shape == "fanout" else 1
+    reads = sum(each["reads"] for each in after) - sum(each["reads"] for each in before)
     trial = Trial(
         per_cpu_second=count / max(cpu, 0.01),
         per_second=count / lasted,
@@ -214,6 +255,7 @@ async def talk_to(
         system=system / max(cpu, 0.01),
         mongod=mongod / lasted,
         load=sum(load) / lasted,
+        merged=count / reads if reads else 0.0,
         lost=sum(each["sent"] for each in end) * copies - sum(each["got"] for each in end),
         doubled=sum(each["doubled"] for each in end),
         disordered=sum(each["disordered"] for each in end),
@@ -231,7 +273,11 @@ async def _marks(generators: list[Generator]) -> list[dict[str, Any]]:
 
 
 async def sit_idle(server: Server, rig: Rig, count: int, processes: int = 4) -> Trial:
-    """``count`` connections that say nothing: handshakes a CPU-second, KiB each beyond 1,000."""
+    """Connections that say nothing: handshakes a CPU-second, KiB each beyond the first 1,000.
+
+    ``count`` of them, or as many as the system lets one process have.
+    """
+    count = min(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES)
     await rig.populate(count)
     generators = await _silent(server, rig, count, processes)
     try:
