@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
+from tornado.util import ObjectDict
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13, _WebSocketParams
 
 from handlers import deflate
@@ -188,8 +189,10 @@ class Takeover(WebSocketProtocol13):
         handler, stream = cast(WireHandler, self.handler), self.stream
         wire = handler.wire
         wire.session = handler.session
-        # The request, its headers and the handler are not needed any more.
+        # The request, its headers and the handler are not needed any more; with these two gone
+        # nothing of them is in a cycle, and all is freed at once.
         handler.ws_connection = None
+        handler.ui = ObjectDict()
         self.handler = None  # type: ignore[assignment]
         stream.set_close_callback(None)
         if stream.closed():

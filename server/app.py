@@ -37,8 +37,8 @@ from server.writer import Writer
 
 log = logging.getLogger(__name__)
 
-GC_ALLOCATIONS = 5_000
-"""Objects made and not freed since, before the garbage collector looks for cycles among them."""
+GC_THRESHOLDS = (50_000, 20, 20)
+"""See ``gc.set_threshold``: nothing that happens often makes cycles."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
 
@@ -268,11 +268,10 @@ def _raise_descriptor_limit() -> None:
 
 
 def _tune_gc() -> None:
-    """What is there now stays, so it is looked at no more; and nothing on a message's way makes
-    cycles, so the collector need not come after every few hundred of them."""
+    """What is there now stays: the collector need not look at it any more."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _set_up_logging(settings: Settings) -> None:

@@ -64,7 +64,7 @@ def conversation(chat: int, userid: int, dstid: int) -> str:
     return f"{userid}-{dstid}" if userid < dstid else f"{dstid}-{userid}"
 
 
-class User(msgspec.Struct):
+class User(msgspec.Struct, gc=False):
     """Public profile of an account."""
 
     id: int
@@ -79,7 +79,7 @@ class User(msgspec.Struct):
 Role = Literal["owner", "admin", "member"]
 
 
-class Member(msgspec.Struct):
+class Member(msgspec.Struct, gc=False):
     """One user in a group. ``floor``: what is at or below this seq was before the joining."""
 
     id: int

@@ -1,6 +1,7 @@
 """The wire under a WebSocket, over a plain socket and over TLS: one toy session, raw bytes."""
 
 import asyncio
+import gc
 import socket
 import ssl
 import time
@@ -371,3 +372,42 @@ async def test_nothing_is_sent_after_the_goodbye(port: int, tls: ssl.SSLContext 
         wire.goodbye(close_frame(1002))
         assert await raw.frame() == (TEXT, b"last")
         assert await raw.close_code() == 1001
+
+
+@pytest.mark.gen_test
+async def test_a_handshake_leaves_no_cyclic_garbage(port: int, tls: ssl.SSLContext | None) -> None:
+    if tls is not None:
+        return  # Tornado's handler lives as long as its stream
+    async with connected(port, tls) as first:
+        first.send(masked(b"here"))
+        await first.frame()
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                async with connected(port, tls) as raw:
+                    raw.send(masked(b"here"))
+                    await raw.frame()
+            await all_ended_but(1)
+            # Of the client's own there may be some.
+            found = [type(thing).__name__ for thing in collect()]
+        finally:
+            gc.enable()
+    assert "ToyHandler" not in found
+    assert "HTTP1Connection" not in found
+
+
+def collect() -> list[object]:
+    """What the collector finds in cycles."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        return list(gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+async def all_ended_but(count: int) -> None:
+    while sum(not toy.ends for toy in Toy.made) > count:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
