@@ -108,7 +108,6 @@ class FrameParser:
         "_need",
         "_opcode",
         "_rest",
-        "_size",
         "error",
     )
 
@@ -122,8 +121,7 @@ class FrameParser:
         self._rest: list[bytes] | None = None
         self._have = self._need = 0
         self._opcode = 0
-        self._size = 0
-        self._fragments: list[bytes] | None = None
+        self._fragments = bytearray()
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def receive(self, data: bytes) -> list[Frame]:
@@ -213,33 +211,32 @@ class FrameParser:
                 length = int.from_bytes(data[start - width : start], "big")
                 if length < (126 if width == 2 else 65536) or length >> 63:
                     raise ProtocolError(PROTOCOL_ERROR, "bad length")
-            if self._size + length > self._max_bytes:
+            if len(self._fragments) + length > self._max_bytes:
                 raise ProtocolError(TOO_LARGE, "message is too large")
         return start + (4 if self._mask_bit else 0), length
 
     def _join(self, opcode: int, payload: bytes, frames: list[Frame], *, is_final: bool) -> None:
         """One fragment; the last one makes the message."""
         if opcode:
-            self._opcode, self._fragments = opcode, []
+            self._opcode = opcode
             is_text = opcode == TEXT and not self._is_compressed
             self._decoder = codecs.getincrementaldecoder("utf-8")() if is_text else None
-        assert self._fragments is not None  # noqa: S101 (the order of fragments was checked)
         if self._decoder is not None:
             try:
                 self._decoder.decode(payload, is_final)
             except UnicodeDecodeError:
                 raise ProtocolError(BAD_DATA, "text is not UTF-8") from None
-        self._fragments.append(payload)
-        self._size += len(payload)
+        self._fragments += payload
         if is_final:
-            whole = b"".join(self._fragments)
+            whole = bytes(self._fragments)
             if self._is_compressed:
                 whole = self._inflate(whole)
                 if self._opcode == TEXT:
                     _check_utf8(whole)
             frames.append((self._opcode, whole))
-            self._opcode = self._size = 0
-            self._fragments = self._decoder = None
+            self._opcode = 0
+            self._fragments = bytearray()
+            self._decoder = None
 
     def _inflate(self, data: bytes) -> bytes:
         try:

@@ -104,6 +104,8 @@ class Client(asyncio.Protocol):
         self.tail = b""
         self.spoken = 0
         self.expected: dict[int, int] = {}
+        self.sent_at: deque[float] = deque()
+        self.is_member = plan["shape"] == "fanout"
         self.on_got: Callable[[Client, int, int], None] = lambda *_: None
         self.is_over = False
 
@@ -210,6 +212,13 @@ class JsonClient(Upgraded):
     last: tuple[bytes, list[Heard]] = (b"", [])
 
     def on_data(self, parser: FrameParser, data: bytes) -> None:
+        if not self.is_member:
+            for opcode, payload in parser.receive(data):
+                if opcode == TEXT:
+                    self.on_heard(decode(payload))
+                else:
+                    tally.errors.append(f"closed {payload!r}")
+            return
         known, heards = JsonClient.last
         if data == known and parser._rest is None:
             for heard in heards:
@@ -442,7 +451,6 @@ class Load:
         self.plan = plan
         self.clients: list[Client] = []
         self.is_running = False
-        self.sent_at: dict[int, deque[float]] = {}
         self.local_deliveries: dict[tuple[int, int], int] = {}
         self.peers: dict[int, Client] = {}
 
@@ -527,21 +535,22 @@ class Load:
     def _send(self, client: Client) -> None:
         if self.is_running:
             client.say()
-            self.sent_at.setdefault(client.user["id"], deque()).append(now())
-
-    def _time(self, sender: int) -> None:
-        tally.delays.append(now() - self.sent_at[sender].popleft())
+            client.sent_at.append(now())
 
     def _return(self, client: Client, sender: int, number: int) -> None:
-        self._time(sender)
-        self._send(client)
+        time = now()
+        tally.delays.append(time - self.peers[sender].sent_at.popleft())
+        if self.is_running:
+            client.say()
+            client.sent_at.append(time)
 
     def _refill(self, client: Client, sender: int, number: int) -> None:
-        self._time(sender)
-        self._send(self.peers[sender])
+        peer = self.peers[sender]
+        tally.delays.append(now() - peer.sent_at.popleft())
+        self._send(peer)
 
     def _ask_again(self, client: Client, sender: int, number: int) -> None:
-        self._time(client.user["id"])
+        tally.delays.append(now() - client.sent_at.popleft())
         self._send(client)
 
     def _count_copy(self, client: Client, sender: int, number: int) -> None:
@@ -554,8 +563,7 @@ class Load:
             self.local_deliveries[key] = count
             return
         self.local_deliveries.pop(key, None)
-        self._time(sender)
-        self._send(self.peers[sender])
+        self._refill(client, sender, number)
 
     async def stop(self) -> dict[str, Any]:
         """Says nothing more; waits for what is under way."""

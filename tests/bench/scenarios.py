@@ -66,6 +66,7 @@ HINTS_PINGPONG = Talk(
     shape="pingpong",
     clients=100,
     kinds=("typing",),
+    processes=1,
     left=(
         "Half of the CPU time is the kernel's, for one read and one write a message, and "
         "the event loop in C takes half of the rest. Of our own some 3 µs a message are "
@@ -91,6 +92,7 @@ PINGPONG = Talk(
     what="durable messages there and back, 100 pairs",
     shape="pingpong",
     clients=200,
+    processes=1,
     left=(
         "Bound by the time of a commit: a message waits for the insert under way and then "
         "for its own, and two thirds of the server's own time are reading, writing and "
@@ -341,7 +343,8 @@ async def sit_idle(server: Server, rig: Rig, count: int, processes: int = 4) -> 
         kib = (rss_kib(server.pid) - kib) / made
     finally:
         await _hang_up(generators)
-    return Trial(made / max(cpu, 0.01), made / lasted, cpu / lasted, count=made, kib=kib)
+    total = each * len(generators)
+    return Trial(made / max(cpu, 0.01), made / lasted, cpu / lasted, count=total, kib=kib)
 
 
 async def storm(server: Server, rig: Rig, count: int, processes: int = 2) -> Trial:

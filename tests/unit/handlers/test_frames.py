@@ -1,5 +1,6 @@
 """WebSocket frames: any split of any byte stream means the same; every broken one has its code."""
 
+import tracemalloc
 import zlib
 
 import pytest
@@ -300,3 +301,16 @@ def test_blocks_of_any_kind_are_inflated() -> None:
 )
 def test_offers(header: str, taken: bool) -> None:
     assert is_offered(header) is taken
+
+
+def test_many_small_fragments_take_no_more_memory_than_they_have_bytes() -> None:
+    parser = FrameParser(LIMIT)
+    parser.receive(masked(b"", TEXT, final=False))
+    empty = masked(b"", CONTINUATION, final=False) * 1000
+    tracemalloc.start()
+    for _ in range(100):
+        parser.receive(empty)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 50_000
+    assert parser.receive(masked(b"end", CONTINUATION)) == [(TEXT, b"end")]
