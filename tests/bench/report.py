@@ -46,7 +46,8 @@ TAIL = """
 | `idle` | 20,000 connections, at most 6 KiB each; 2,500 handshakes a CPU second |
 | growth | the cost of one delivery within 15 % |
 
-Where the time goes is in [profiles.md](profiles.md).
+Where the time goes is in [profiles.md](profiles.md); what was not reached, and why, in
+[remarks.md](remarks.md).
 """
 
 PROFILES = """# Where the server's time goes
