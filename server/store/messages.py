@@ -8,7 +8,7 @@ import bson
 import msgspec
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
@@ -33,11 +33,8 @@ class MongoMessages:
     as the writer sees to, and so are unique within a conversation too.
     """
 
-    def __init__(
-        self, collection: Collection, writing: AsyncDatabase[Document], write_timeout_s: float
-    ) -> None:
+    def __init__(self, collection: AsyncCollection[Document], write_timeout_s: float) -> None:
         self._collection = collection
-        self._writing = writing
         self._write_timeout_s = write_timeout_s
         self._durable = collection.with_options(read_concern=ReadConcern("majority"))
         # Typed as plain documents by with_options, whatever the codec makes of them.
@@ -69,7 +66,7 @@ class MongoMessages:
             "writeConcern": DURABLE.document,
         }
         with storage(self._write_timeout_s):
-            answer = await self._writing.command(command)
+            answer = await self._collection.database.command(command)
         if "writeConcernError" in answer:
             raise StorageAway("not yet on a majority")
         if "writeErrors" not in answer:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pymongo import ASCENDING, AsyncMongoClient, IndexModel
-from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from server.errors import StorageAway
@@ -69,10 +69,10 @@ class MongoStore:
     """The collections of one database; see :class:`server.ports.Store`."""
 
     def __init__(
-        self, database: Database, writing: AsyncDatabase[Document], write_timeout_s: float
+        self, database: Database, messages: AsyncCollection[Document], write_timeout_s: float
     ) -> None:
         self._database = database
-        self.messages = MongoMessages(database.messages, writing, write_timeout_s)
+        self.messages = MongoMessages(messages, write_timeout_s)
         self.conversations = MongoConversations(database.conversations)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions)
@@ -131,15 +131,15 @@ async def open_store(url: str, settings: Mongodb) -> AsyncIterator[MongoStore]:
         "uuidRepresentation": "standard",
     }
     client = Client(url, retryWrites=True, type_registry=TYPES, **options)
-    # Motor's calls run in threads. Messages are written by the driver's own asyncio client, which
-    # needs none: on a busy server a thread waits for the interpreter at every step.
-    writer: AsyncMongoClient[Document] = AsyncMongoClient(url, **options)
+    # Motor's calls run in threads. Messages go through the driver's own asyncio client, which needs
+    # none: on a busy server a thread waits for the interpreter at every step.
+    direct: AsyncMongoClient[Document] = AsyncMongoClient(url, **options)
     try:
         database = client.get_database(settings.database, write_concern=DURABLE)
-        writing = writer.get_database(settings.database)
-        store = MongoStore(database, writing, settings.write_timeout_s)
+        messages = direct.get_database(settings.database).messages
+        store = MongoStore(database, messages, settings.write_timeout_s)
         await store.migrate()
         yield store
     finally:
         client.close()
-        await writer.close()
+        await direct.close()

@@ -185,9 +185,9 @@ HISTORY = Talk(
     kinds=("pages",),
     unit="pages",
     left=(
-        "Half of it is motor's thread and its way there and back, a fifth the wait for "
-        "the database. Reading through the driver's asyncio client, as messages are "
-        "written, is the next step."
+        "Half of it is Tornado's handling of a request, and the driver's of a query; decoding the "
+        "page's documents and encoding them again is a tenth. A page from memory would be the next "
+        "step, at the price of keeping it right."
     ),
 )
 CONNECTIONS = tuple(
