@@ -83,6 +83,7 @@ class ChatHandler(WireHandler):
         try:
             services.addresses.check(self.request.remote_ip or "")
             self.identity = await services.tokens.handshake(userid, token)
+            await services.connections.arrive(userid)
         except StorageAway as error:
             raise HTTPError(503) from error
         except ChatError as error:
@@ -103,6 +104,11 @@ class ChatHandler(WireHandler):
             address=self.request.remote_ip or "",
         )
         self.session = ChatSession(self.services, node, self.wire)
+        try:
+            # It may have been ended since the token was looked at.
+            await self.services.tokens.check_alive(self.identity)
+        except ChatError:
+            node.end(Close.SESSION_ENDED)
 
     def _credentials(self) -> tuple[int, str]:
         """Raises ``HTTPError`` 403 for what is malformed; ``get_argument`` would answer 400."""
@@ -144,11 +150,7 @@ class ChatSession:
         self._ready = (DEFLATED if wire.deflates else PLAIN).ready
         self._max_depth = services.settings.limits.frame_depth
         self._patience = Patience(services.settings.limits)
-        services.addresses.enter(node.address)
-        services.metrics.connected("json")
-        oldest = services.clients.bind(node)
-        if oldest is not None:
-            oldest.end(Close.REPLACED)
+        services.connections.bind(node)
 
     def on_message(self, payload: bytes) -> Pending:
         """One text frame. Returns what has to be awaited before the next one."""
@@ -178,9 +180,7 @@ class ChatSession:
 
     def on_close(self) -> None:
         """The connection is gone."""
-        self._services.clients.unbind(self._node)
-        self._services.addresses.leave(self._node.address)
-        self._services.metrics.disconnected("json")
+        self._services.connections.unbind(self._node)
 
     async def _submitted(self, pending: Awaitable[None], cid: str) -> None:
         try:

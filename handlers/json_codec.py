@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from handlers.frames import deflated_frame, frame
-from server.clients import Envelope, Event
+from server.deliveries import Envelope, Event, Passed, Presence
 from server.errors import ChatError
 from server.model import Id, Message, User
 
@@ -118,16 +118,17 @@ class JsonCodec:
     ``ready`` frames what is passed on; answers are too short to be compressed.
     """
 
+    name = "json"
     per_user = False
 
     def __init__(self, ready: Callable[[bytes], bytes]) -> None:
         self.ready = ready
 
-    def message(self, envelope: Envelope, viewer: User) -> bytes | None:
-        return self.ready(encode(envelope.message))
+    def message(self, passed: Passed, viewer: User) -> bytes | None:
+        return self.ready(encode(passed.message))
 
     def event(self, event: Event) -> bytes | None:
-        return self.ready(encode(event.body))
+        return None if type(event.body) is Presence else self.ready(encode(event.body))
 
     def ack(self, envelope: Envelope) -> bytes | None:
         message = envelope.message

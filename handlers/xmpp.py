@@ -6,7 +6,6 @@ that keeps the order of a connection's stanzas.
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from handlers.xmpp_codec import XmppCodec, is_own
 from handlers.xmpp_login import Login
 from handlers.xmpp_queries import Queries
 from server.clients import ClientNode, Pending, Pipe
+from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
 from server.limits import Patience
 from server.model import Message, User
@@ -58,6 +58,9 @@ class XmppNode(ClientNode):
     def deliver(self, data: bytes, message: Message) -> None:
         self.session.deliver(data, message)
 
+    def presence(self) -> tuple[str, str]:
+        return self.session.own_presence()
+
 
 class XmppSession:
     """One connection's life after its first byte."""
@@ -84,6 +87,7 @@ class XmppSession:
         self._login_timer = asyncio.get_running_loop().call_later(limit_s, self._login_too_late)
         self._patience = Patience(services.settings.limits)
         self._is_newcomer = True
+        self._is_closed = False
         services.newcomers.enter(transport.address)
 
     @property
@@ -128,13 +132,11 @@ class XmppSession:
     def on_close(self) -> None:
         """The connection is gone; called once."""
         self._end_login()
+        self._is_closed = True
         node = self.node
         if node is None:
             return
-        services = self.services
-        services.clients.unbind(node)
-        services.addresses.leave(node.address)
-        services.metrics.disconnected(self.transport.codec.name)
+        self.services.connections.unbind(node)
         if self._presence:
             self._presence = ""
             self._tell_resources(self._unavailable())
@@ -266,22 +268,22 @@ class XmppSession:
             raise ChatError("bad-field", "an iq needs a type, an id and one child")
         child = stanza[0]
         if child.tag == _BIND and kind == "set":
-            self._bind(child, asked)
-            return None
+            return self._bind(child, asked)
         return self._queries.handle(kind, child, asked)
 
-    def _bind(self, bind: Element, asked: replies.Origin) -> None:
+    async def _bind(self, bind: Element, asked: replies.Origin) -> None:
         if self.node is not None or self.user is None:
             raise ChatError("conflict", "a resource is bound already")
         wanted = (bind.findtext(f"{{{ns.BIND}}}resource") or "").strip()
         if wanted and not jid.is_resource(wanted):
             raise ChatError("bad-field", "not a resource")
         services, user = self.services, self.user
-        taken = {node.resource for node in services.clients.of(user.id)}
-        resource = wanted or secrets.token_hex(4)
-        while resource in taken:
-            resource = f"{wanted or 'r'}-{secrets.token_hex(4)}"
         services.addresses.check(self.transport.address)
+        await services.connections.arrive(user.id)
+        key, resource = await services.connections.claim(user, wanted)
+        if self._is_closed:
+            services.connections.disclaim(key)
+            return
         node = XmppNode(
             user,
             self.transport.codec,
@@ -290,18 +292,16 @@ class XmppSession:
             device=resource,
             resource=resource,
             address=self.transport.address,
+            key=key,
         )
         node.session = self
-        oldest = services.clients.bind(node)
-        services.addresses.enter(node.address)
-        services.metrics.connected(self.transport.codec.name)
+        node.hint = self.hint
+        services.connections.bind(node)
         self.node = node
         self.stream.is_bound = True
         self._end_login()
         full = f"<bind xmlns='{ns.BIND}'><jid>{text(self.me)}</jid></bind>"
         self.transport.tell(replies.result(asked, self.me, self.xmlns, full))
-        if oldest is not None:
-            oldest.end(Close.REPLACED)
 
     # Presence, and what waited for it.
 
@@ -310,24 +310,46 @@ class XmppSession:
         kind = stanza.get("type")
         if stanza.get("to") or kind not in (None, "unavailable"):
             return None
+        first, could_receive = not self._presence, self._priority >= 0
         if kind == "unavailable":
-            was_available, self._presence, self._priority = bool(self._presence), "", -1
-            if was_available:
-                self._tell_resources(self._unavailable())
-            return None
-        first = not self._presence
-        could_receive = self._priority >= 0
+            self._presence, self._priority = "", -1
+            return None if first else self._announce(self._unavailable())
         self._priority = _priority(stanza)
         self._presence = self._stamped(stanza)
-        self._tell_resources(self._presence)
+        may_receive = self._priority >= 0 and not could_receive
+        if may_receive:
+            self._held = []
+        return self._announce(self._presence, first, may_receive)
+
+    async def _announce(
+        self, presence: str, first: bool = False, may_receive: bool = False
+    ) -> None:
+        """Tells one's own resources on all nodes, and the first time hears of theirs."""
+        node, registry = self.node, self.services.connections.registry
+        if node is None:
+            return
+        if registry is not None:
+            # In the book before it is said: whoever is not there to hear it reads it.
+            await registry.present(node, *self.own_presence())
+        self._tell_resources(presence)
         if first:
             for other in self._available_sessions():
                 if other is not self:
                     self._tell_presence(other._presence)
-        if self._priority >= 0 and not could_receive:
-            self._held = []
-            return self._deliver_missed()
-        return None
+            if registry is not None:
+                for theirs in await registry.presences(node.userid):
+                    self._tell_presence(theirs)
+        if may_receive:
+            await self._deliver_missed()
+
+    def own_presence(self) -> tuple[str, str]:
+        """For the registry; both empty while the session is not available."""
+        return (self._presence, self._unavailable()) if self._presence else ("", "")
+
+    def hint(self, data: bytes) -> None:
+        """The router's: a presence, ready to be written."""
+        if self._presence:
+            self.transport.send(data)
 
     def deliver(self, data: bytes, message: Message) -> None:
         """The router's: a live message, ready to be written."""
@@ -391,8 +413,9 @@ class XmppSession:
         ]
 
     def _tell_resources(self, presence: str) -> None:
-        for session in self._available_sessions():
-            session._tell_presence(presence)
+        if self.node is not None:
+            body = Presence(self.node.user.jid, presence)
+            self.services.router.notify((self.node.userid,), body)
 
     def _tell_presence(self, presence: str) -> None:
         """``presence`` has the place of its namespace and recipient left open."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from handlers.frames import deflated_frame, frame
-from server.clients import Envelope, Event
+from server.deliveries import Envelope, Event, Passed, Presence
 from server.errors import ChatError
 from server.model import SINGLE, Message, User
 from stanzas import carbons, messages, ns, replies
+from stanzas.xml import attribute
 
 CLIENT_NAMESPACE = f" xmlns='{ns.CLIENT}'"
 
@@ -33,28 +34,31 @@ class XmppCodec:
         self.xmlns = xmlns
         self.ready = ready
 
-    def message(self, envelope: Envelope, viewer: User) -> bytes | None:
+    def message(self, passed: Passed, viewer: User) -> bytes | None:
         """A chat message for its recipient, or a carbon of it for the author's other devices."""
-        message, recipient = envelope.message, envelope.recipient
+        message, recipient = passed.message, passed.recipient
         if message.cmd != SINGLE or recipient is None:
             return None
-        author = envelope.author.jid
-        if envelope.node.resource:
-            author = f"{author}/{envelope.node.resource}"
+        author = passed.author.jid
+        if passed.resource:
+            author = f"{author}/{passed.resource}"
         is_carbon = is_own(message, viewer.id)
         stanza = messages.from_message(
             message,
             sender=author,
             recipient=recipient.jid,
             archive=viewer.jid,
-            xml=envelope.xml,
+            xml=passed.xml,
             xmlns=CLIENT_NAMESPACE if is_carbon else self.xmlns,
         )
         return self.ready(carbons.sent(stanza, viewer.jid, self.xmlns) if is_carbon else stanza)
 
     def event(self, event: Event) -> bytes | None:
-        """Hints have no XMPP form yet."""
-        return None
+        """Presence of one's own other resources; the other hints have no XMPP form yet."""
+        body = event.body
+        if type(body) is not Presence:
+            return None
+        return self.ready(f"<presence{self.xmlns} to='{attribute(body.to)}'{body.rest}")
 
     def ack(self, envelope: Envelope) -> bytes | None:
         """XMPP has no ack of its own; stream management comes later."""

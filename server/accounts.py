@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from server.changes import Changes
 from server.clients import now_ms
 from server.errors import ChatError
 from server.limits import LoginGuard, Window
@@ -43,8 +44,12 @@ class Me(msgspec.Struct):
 class Accounts:
     """The accounts of this service. Raises ``storage-away`` errors of its store as they are."""
 
-    def __init__(self, store: AccountStore, passwords: Passwords, settings: Settings) -> None:
+    def __init__(
+        self, store: AccountStore, passwords: Passwords, settings: Settings, changes: Changes
+    ) -> None:
         self._store = store
+        self._changes = changes
+        changes.on("user", self._changed)
         self._passwords = passwords
         self._domain = settings.xmpp.domain
         self._registration = settings.auth.registration
@@ -257,6 +262,7 @@ class Accounts:
             raise ChatError("invalid", "some fields are wrong", fields=wrong)
         if clean:
             await self._store.update(userid, clean)
+            await self._changes.add("user", userid=userid)
         return await self.me(userid)
 
     async def everyone(self) -> list[User]:
@@ -281,6 +287,16 @@ class Accounts:
         if _USERNAME.fullmatch(name):
             return await self._store.by_name("username", name)
         return None
+
+    def _changed(self, userid: int) -> None:
+        self._cache.pop(userid, None)
+        # Again, for whoever had just read the old one and was about to remember it.
+        asyncio.get_running_loop().call_later(1.0, self._cache.pop, userid, None)
+
+    def forget_all(self) -> None:
+        """Changes may have been missed."""
+        self._cache.clear()
+        self._ids.clear()
 
     def _remember(self, document: Document) -> User:
         userid, username = document["_id"], document.get("username", "")

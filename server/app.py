@@ -17,17 +17,26 @@ from handlers.hygiene import install_log_hygiene
 from handlers.pipe import keeper
 from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
+from server.audience import Audience
 from server.bus.local import LocalBus
+from server.bus.nats import NatsBus
+from server.changes import Changes
 from server.clients import AddressCounter, ClientMap
+from server.connections import Connections
 from server.datadir import DataDirError, DataDirLock
+from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
-from server.groups import Groups
+from server.groups import GroupChange, Groups
 from server.history import History
 from server.limits import SendRate
 from server.metrics import Metrics
+from server.model import Message
 from server.offline import Offline
 from server.passwords import Passwords
+from server.ports import Bus
+from server.registry import Registry
 from server.router import Router
+from server.sequence import Sequence
 from server.services import Services
 from server.settings import Settings
 from server.store.mongo import MongoStore, SchemaTooNew, open_store
@@ -39,6 +48,8 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
+BODIES = (Message, GroupChange, Presence)
+"""What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
 
@@ -103,20 +114,31 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     )
     passwords = Passwords(settings.auth, key)
     stack.callback(passwords.close)
-    accounts = Accounts(store.accounts, passwords, settings)
-    tokens = Tokens(store.sessions, clients, settings.auth, key)
-    bus = LocalBus()
+    bus: Bus = NatsBus(settings.bus, BODIES) if settings.bus.url else LocalBus()
     stack.push_async_callback(bus.close)
+    changes = Changes(store.changes, bus)
+    accounts = Accounts(store.accounts, passwords, settings, changes)
+    tokens = Tokens(store.sessions, clients, settings.auth, key, changes)
+    audience = Audience(clients, bus, store.groups, store.messages) if bus.is_shared else None
     groups = Groups(
         store.groups,
         accounts,
         settings.limits,
         next_id=store.accounts.next_id,
         seq_of_last=lambda conv: writer.seq_of_last(conv),
-        notify=lambda userids, body: router.notify(userids, body),
+        notify=lambda *hint: router.notify(*hint),
+        changes=changes,
+        audience=audience,
     )
     router = Router(
-        clients, accounts, groups, bus, metrics, SendRate(settings.limits), settings.limits
+        clients,
+        accounts,
+        groups,
+        bus,
+        metrics,
+        SendRate(settings.limits),
+        settings.limits,
+        audience.members if audience else None,
     )
     writer = router.writer = Writer(
         store.messages,
@@ -128,6 +150,37 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stored=router.on_stored,
         refused=router.on_refused,
     )
+    addresses = AddressCounter(
+        max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
+    )
+    registry = None
+    if audience is None:
+        bus.listen(router.give_out, changes.poked, lambda: None)
+    else:
+        sequence = audience.sequence = Sequence(
+            store.messages,
+            accounts,
+            give=router.give_out,
+            give_to=router.give_to,
+            saw=writer.saw,
+            watched_since=audience.watched_since,
+        )
+        stack.push_async_callback(sequence.close)
+        registry = Registry(
+            store.connections,
+            changes,
+            clients,
+            connections_per_user=clients.connections_per_user,
+            give=router.give_out,
+        )
+        bus.listen(sequence.arrive, changes.poked, audience.hurry)
+        await registry.start()
+        stack.push_async_callback(registry.close)
+        audience.start()
+        stack.push_async_callback(audience.close)
+    await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
+    stack.push_async_callback(changes.close)
+    await bus.open()
     offline = Offline(store.accounts)
     stack.push_async_callback(offline.close)
     yield Services(
@@ -137,9 +190,8 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         tokens=tokens,
         groups=groups,
         clients=clients,
-        addresses=AddressCounter(
-            max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
-        ),
+        connections=Connections(clients, addresses, metrics, audience, registry),
+        addresses=addresses,
         router=router,
         writer=writer,
         history=History(
@@ -151,6 +203,14 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         offline=offline,
         metrics=metrics,
     )
+
+
+def _start_over(tokens: Tokens, accounts: Accounts, groups: Groups, clients: ClientMap) -> None:
+    """What is in memory may be out of date, and whose session lives is not known."""
+    for cache in (tokens, accounts, groups):
+        cache.forget_all()
+    for node in clients.everyone():
+        node.end(Close.RESTART)
 
 
 async def _serve(settings: Settings) -> int:
@@ -231,8 +291,9 @@ async def _operate(settings: Settings, act: Callable[[Accounts, Tokens], Awaitab
         key = load_signing_key(settings.auth, settings.data.dir)
         passwords = Passwords(settings.auth, key)
         stack.callback(passwords.close)
-        tokens = Tokens(store.sessions, ClientMap(1), settings.auth, key)
-        await act(Accounts(store.accounts, passwords, settings), tokens)
+        changes = Changes(store.changes, LocalBus())  # a running server reads them
+        tokens = Tokens(store.sessions, ClientMap(1), settings.auth, key, changes)
+        await act(Accounts(store.accounts, passwords, settings, changes), tokens)
     return 0
 
 

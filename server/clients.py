@@ -6,13 +6,12 @@ reader in any thread sees the connections of one moment. Changing it takes the s
 
 import threading
 import time
-from collections.abc import Awaitable, Collection, Iterable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
 
-import msgspec
-
+from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError, Close
-from server.model import Group, Message, User
+from server.model import Message, User
 
 USERS_PER_SHARD = 100_000
 
@@ -40,77 +39,18 @@ class Pipe(Protocol):
         """Takes one :meth:`pause` back."""
 
 
-class Event(msgspec.Struct, gc=False):
-    """A hint for users but one: ``body`` is the JSON frame (cmd 13, 20–23), ready to be encoded."""
-
-    userids: Collection[int]
-    body: msgspec.Struct
-    but: int = 0
-
-
-class Envelope:
-    """One message on its way, with what the router knows of its two ends.
-
-    ``owners``: in whose archives it goes, both users' or the group's. ``xml``: serialised XMPP
-    child elements that JSON clients cannot show. ``origin``: whatever the sender's codec needs to
-    answer. ``dup``: the history had it already.
-    """
-
-    __slots__ = (
-        "answered",
-        "author",
-        "conv",
-        "document",
-        "dup",
-        "group",
-        "message",
-        "node",
-        "origin",
-        "owners",
-        "queued_at",
-        "recipient",
-        "size",
-        "xml",
-    )
-
-    def __init__(
-        self,
-        message: Message,
-        conv: str,
-        node: "ClientNode",
-        recipient: User | None,
-        group: Group | None,
-        owners: tuple[int, ...],
-        xml: str = "",
-        origin: Any = None,
-    ) -> None:
-        self.message = message
-        self.conv = conv
-        self.node = node
-        self.author = node.user
-        self.recipient = recipient
-        self.group = group
-        self.owners = owners
-        self.xml = xml
-        self.origin = origin
-        self.document = b""
-        # About how many bytes it keeps until it is stored.
-        widest = 1 if message.content.isascii() else 4
-        others = len(message.url) + len(message.pic) + len(message.memo) + len(xml)
-        self.size = 512 + widest * len(message.content) + 4 * others
-        self.queued_at = 0.0
-        self.answered = False
-        self.dup = False
-
-
 class Codec(Protocol):
     """A protocol's words, one shared instance each. Bytes ready to write; None: nothing to say."""
+
+    @property
+    def name(self) -> str:
+        """For the metrics: ``json``, ``xmpp-websocket``, ``xmpp``."""
 
     @property
     def per_user(self) -> bool:
         """Whether :meth:`message` differs from viewer to viewer; False: one encoding serves all."""
 
-    def message(self, envelope: Envelope, viewer: User) -> bytes | None: ...
+    def message(self, passed: Passed, viewer: User) -> bytes | None: ...
 
     def event(self, event: Event) -> bytes | None: ...
 
@@ -120,12 +60,17 @@ class Codec(Protocol):
 
 
 class ClientNode:
-    """One bound connection of one user."""
+    """One bound connection of one user.
+
+    ``hint``: sends an encoded event, where it is wanted. ``key``: its name among all nodes'.
+    """
 
     __slots__ = (
         "address",
         "codec",
         "device",
+        "hint",
+        "key",
         "pipe",
         "resource",
         "send",
@@ -145,21 +90,27 @@ class ClientNode:
         device: str = "",
         resource: str = "",
         address: str = "",
+        key: str = "",
     ) -> None:
         self.userid = user.id
         self.user = user
         self.codec = codec
         self.pipe = pipe
-        self.send = pipe.send
+        self.send = self.hint = pipe.send
         self.sid = sid
         self.device = device
         self.resource = resource
         self.address = address
+        self.key = key
         self.unanswered = 0
 
     def deliver(self, data: bytes, message: Message) -> None:
         """Sends an encoded message. XMPP sessions that are not available override this."""
         self.send(data)
+
+    def presence(self) -> tuple[str, str]:
+        """An XMPP session's presence, and what ends it; see :class:`server.deliveries.Presence`."""
+        return "", ""
 
     def end(self, why: Close) -> None:
         self.pipe.end(why)
@@ -183,7 +134,7 @@ class ClientMap:
         self._shards = tuple(_Shard() for _ in range(shards))
         self._nodes = tuple(shard.nodes for shard in self._shards)
         self._count = shards
-        self._connections_per_user = connections_per_user
+        self.connections_per_user = connections_per_user
 
     def of(self, userid: int) -> tuple[ClientNode, ...]:
         """The user's connections; empty for none."""
@@ -209,7 +160,7 @@ class ClientMap:
             present = shard.nodes.get(node.userid, ())
             if not present and len(shard.nodes) >= USERS_PER_SHARD:
                 raise ChatError("busy", "this node has all the users it can hold")
-            oldest = present[0] if len(present) >= self._connections_per_user else None
+            oldest = present[0] if len(present) >= self.connections_per_user else None
             shard.nodes[node.userid] = (*(present if oldest is None else present[1:]), node)
         return oldest
 

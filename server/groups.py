@@ -1,11 +1,13 @@
 """Groups: making them, their members, and the cache that the router fans out over."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from server.accounts import Accounts
+from server.audience import Audience
+from server.changes import Changes
 from server.clients import now_ms
 from server.errors import ChatError
 from server.limits import Window
@@ -67,7 +69,9 @@ class Groups:
         *,
         next_id: Callable[[], Awaitable[int]],
         seq_of_last: Callable[[str], Awaitable[int]],
-        notify: Callable[[Sequence[int], Any], None],
+        notify: Callable[[Collection[int], Any, int, Collection[int]], None],
+        changes: Changes,
+        audience: Audience | None,
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -75,8 +79,12 @@ class Groups:
         self._next_id = next_id
         self._seq_of_last = seq_of_last
         self._notify = notify
+        self._changes = changes
+        self._audience = audience
+        self._forgotten = 0
         self._made = Window(limits.groups_per_hour * limits.rate_scale, 3600)
         self._cache: dict[int, Group] = {}
+        changes.on("group", self._changed)
 
     def cached(self, gid: int) -> Group | None:
         return self._cache.get(gid)
@@ -86,10 +94,14 @@ class Groups:
         group = self._cache.get(gid)
         if group is not None:
             return group
-        document = await self._store.get(gid)
-        if document is None:
-            return None
-        members = await self._store.members(gid)
+        while True:
+            forgotten = self._forgotten
+            document = await self._store.get(gid)
+            if document is None:
+                return None
+            members = await self._store.members(gid)
+            if forgotten == self._forgotten:
+                break
         # Another loader may have come first, and changes since then went to its object.
         group = self._cache.get(gid)
         if group is None:
@@ -107,6 +119,38 @@ class Groups:
                 del self._cache[next(iter(self._cache))]
             self._cache[gid] = group
         return group
+
+    def forget_all(self) -> None:
+        """Changes may have been missed."""
+        self._forgotten += 1
+        self._cache.clear()
+
+    def _changed(
+        self,
+        gid: int,
+        joined: Sequence[Sequence[int]] = (),
+        left: Sequence[int] = (),
+        dissolved: bool = False,
+    ) -> None:
+        """On every node. ``joined``: users, each with the floor of what they may see."""
+        group = self._cache.get(gid)
+        if group is None:
+            self._forgotten += 1  # somebody may be loading it
+        elif not (
+            all(userid in group.members for userid, _ in joined)
+            and not any(userid in group.members for userid in left)
+        ):
+            self._forgotten += 1
+            del self._cache[gid]
+        if dissolved:
+            self._cache.pop(gid, None)
+        if self._audience is not None:
+            for userid, floor in joined:
+                self._audience.joined(gid, userid, floor)
+            for userid in left:
+                self._audience.left(gid, userid)
+            if dissolved:
+                self._audience.dissolved(gid)
 
     async def create(
         self, owner: int, name: str, members: Sequence[int], avatar: str = "", memo: str = ""
@@ -140,7 +184,8 @@ class Groups:
         del document["id"], document["members"]
         await self._store.insert(document, [_document(gid, member) for member in joined])
         self._made.count(str(owner))
-        self._notify(everyone, GroupChange("created", gid, owner))
+        self._notify(everyone, GroupChange("created", gid, owner), 0, ())
+        await self._changes.add("group", gid=gid, joined=[[userid, 0] for userid in everyone])
         return _view(group, owner)
 
     async def of_user(self, userid: int) -> list[GroupView]:
@@ -212,7 +257,8 @@ class Groups:
         member = Member(userid, "member", now_ms(), floor)
         if await self._store.add_member(_document(gid, member)):
             group.members[userid] = member
-            self._notify(tuple(group.members), GroupChange("joined", gid, userid))
+            self._notify((userid,), GroupChange("joined", gid, userid), gid, (userid,))
+            await self._changes.add("group", gid=gid, joined=[[userid, floor]])
 
     async def remove(self, gid: int, actor: int, userid: int) -> None:
         """A member leaves, or owner and admins remove one below them. The owner cannot leave."""
@@ -224,22 +270,21 @@ class Groups:
             raise ChatError("conflict", "the owner cannot leave; dissolve the group instead")
         if actor != userid and not _outranks(acting, target):
             raise ChatError("not-allowed", "only owner and admins remove members")
-        everyone = tuple(group.members)
         if await self._store.remove_member(gid, userid):
             group.members.pop(userid, None)
             event: GroupEvent = "left" if actor == userid else "removed"
-            self._notify(everyone, GroupChange(event, gid, userid))
+            self._notify((userid,), GroupChange(event, gid, userid), gid, (userid,))
+            await self._changes.add("group", gid=gid, left=[userid])
 
     async def dissolve(self, gid: int, actor: int) -> None:
         """The owner ends the group. Raises ``not-a-member``, ``not-allowed``."""
         group, acting = await self.member(gid, actor)
         if acting.role != "owner":
             raise ChatError("not-allowed", "only the owner dissolves a group")
-        everyone = tuple(group.members)
         await self._store.delete(gid)
+        self._notify((), GroupChange("dissolved", gid, actor), gid, ())
         group.members.clear()
-        self._cache.pop(gid, None)
-        self._notify(everyone, GroupChange("dissolved", gid, actor))
+        await self._changes.add("group", gid=gid, dissolved=True)
 
 
 def _outranks(acting: Member, target: Member) -> bool:

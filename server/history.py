@@ -11,7 +11,7 @@ import msgspec
 from server.accounts import Accounts
 from server.errors import ChatError
 from server.groups import Groups
-from server.model import GROUP, SINGLE, Message, conversation
+from server.model import GROUP, SINGLE, VOID, Message, conversation, partner
 from server.ports import ConversationStore, GroupStore, MessageStore, Stored
 from server.settings import Limits
 
@@ -97,6 +97,9 @@ class History:
             before=before,
             limit=limit + 1,
         )
+        for message in found:
+            if message.cmd == VOID:
+                message.chat, message.dstid = chat, dstid
         forward = after is not None
         ordered = found if forward else found[::-1]
         kept, room = 0, self._limits.page_bytes
@@ -123,7 +126,7 @@ class History:
                 order.append((memberships[conv]["joined"], conv))
         order.sort(reverse=True)
         chosen = [conv for _, conv in order[:CONVERSATIONS]]
-        partners = {conv: _partner(conv, userid) for conv in chosen if conv not in memberships}
+        partners = {conv: partner(conv, userid) for conv in chosen if conv not in memberships}
         users = await self._accounts.users(partners.values())
         gids = [memberships[conv]["gid"] for conv in chosen if conv in memberships]
         groups = {group["_id"]: group for group in await self._group_store.by_ids(gids)}
@@ -209,11 +212,6 @@ class History:
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
         """The newest 1:1 messages of others behind ``after_id``, ascending."""
         return await self._messages.missed(userid, after_id, limit)
-
-
-def _partner(conv: str, userid: int) -> int:
-    low, _, high = conv.partition("-")
-    return int(high) if int(low) == userid else int(low)
 
 
 def _floor(group: dict[str, object] | None, member: dict[str, int]) -> int:

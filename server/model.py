@@ -11,12 +11,16 @@ import msgspec
 
 from server.errors import ChatError
 
+VOID = 9
 SINGLE = 10
 GROUP = 11
 TYPING = 13
 
 MAX_ID = 2**53 - 1
 """Largest integer that JavaScript reads exactly."""
+
+EPOCH_MS = 1_704_067_200_000
+"""2024-01-01 UTC: message ids count milliseconds from here, 41 bits last until 2093."""
 
 Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 Amount = Annotated[int, msgspec.Meta(ge=-MAX_ID, le=MAX_ID)]
@@ -62,6 +66,22 @@ def conversation(chat: int, userid: int, dstid: int) -> str:
     if chat == GROUP:
         return f"g{dstid}"
     return f"{userid}-{dstid}" if userid < dstid else f"{dstid}-{userid}"
+
+
+def partner(conv: str, userid: int) -> int:
+    """The other side of a 1:1 conversation; the same user in a conversation with oneself."""
+    low, _, high = conv.partition("-")
+    return int(high) if int(low) == userid else int(low)
+
+
+def first_id_of(ms: int) -> int:
+    """The lowest message id of a millisecond since 1970 UTC."""
+    return (ms - EPOCH_MS) << 12
+
+
+def ms_of(message_id: int) -> int:
+    """When a message got its id, by its writer's clock: milliseconds since 1970 UTC."""
+    return (message_id >> 12) + EPOCH_MS
 
 
 class User(msgspec.Struct, gc=False):

@@ -4,9 +4,11 @@
 stores raises :class:`server.errors.StorageAway` when the database does not answer in time.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
+from server.deliveries import Envelope, Event
 from server.model import Message
 
 Document = dict[str, Any]
@@ -68,6 +70,15 @@ class MessageStore(Protocol):
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
     ) -> list[Message]:
         """Ascending entries with seq > ``above``: first ones ``after``, else last ``before``."""
+
+    async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
+        """The first entries with ``after`` < seq < ``before``, ascending."""
+
+    async def newest(self, owners: Sequence[int], after_id: int, before_id: int) -> dict[str, int]:
+        """Of the entries in these archives between two ids: conversation → highest seq."""
+
+    async def void(self, conv: str, seq: int, ts: int) -> None:
+        """Stores that there is nothing at this seq, unless there is something."""
 
     async def count_of_others(self, conv: str, userid: int, above: int) -> int:
         """Messages of others with seq > ``above``."""
@@ -150,9 +161,58 @@ class SessionStore(Protocol):
     async def rotate(self, sid: str, old_hash: bytes, changes: Mapping[str, Any]) -> bool:
         """Replaces the refresh token if ``old_hash`` is the current one."""
 
+    async def spend(self, ticket: bytes, expires: datetime) -> bool:
+        """Marks a ticket as used until ``expires``; False: it was already."""
+
     async def delete(self, sid: str) -> None: ...
 
     async def delete_all(self, userid: int, but_sid: str) -> None: ...
+
+
+class ConnectionStore(Protocol):
+    """Connections of all nodes, ``{_id, node, userid, since, resource?, presence?, farewell?}``.
+
+    Unique: user and resource. And the leases of the nodes.
+    """
+
+    async def insert(self, documents: Sequence[Document]) -> None:
+        """Those that are there already are left alone."""
+
+    async def claim(self, document: Document) -> Document | None:
+        """Inserts one with a resource, unless another has it: gives that one."""
+
+    async def set(self, key: str, fields: Mapping[str, Any]) -> None: ...
+
+    async def remove(self, keys: Sequence[str]) -> None: ...
+
+    async def of_users(self, userids: Sequence[int]) -> list[Document]: ...
+
+    async def of_node(self, node: str) -> list[Document]: ...
+
+    async def renew(self, node: str, lease_s: float) -> bool:
+        """False: the lease had run out, or is the first."""
+
+    async def alive(self) -> list[str]:
+        """The nodes whose lease is good."""
+
+    async def bury(self, node: str) -> None:
+        """Forgets a node and its connections."""
+
+
+class ChangeStore(Protocol):
+    """What nodes tell each other by way of the database. Each is kept for an hour."""
+
+    def new_id(self) -> Any:
+        """An ``_id`` that no other node makes."""
+
+    async def now(self) -> datetime:
+        """The database's clock."""
+
+    async def add(self, change: Document) -> datetime:
+        """Stores it, once, and gives the time that the database stamped it with as ``at``."""
+
+    async def since(self, at: datetime) -> list[Document]:
+        """Those stamped then or later, oldest first."""
 
 
 class GroupStore(Protocol):
@@ -166,6 +226,9 @@ class GroupStore(Protocol):
 
     async def of_user(self, userid: int) -> list[Document]:
         """The user's member documents."""
+
+    async def gids_of(self, userid: int) -> list[int]:
+        """The groups that the user is in; many such questions at once cost few queries."""
 
     async def by_ids(self, gids: Sequence[int]) -> list[Document]: ...
 
@@ -197,6 +260,12 @@ class Store(Protocol):
     @property
     def groups(self) -> GroupStore: ...
 
+    @property
+    def changes(self) -> ChangeStore: ...
+
+    @property
+    def connections(self) -> ConnectionStore: ...
+
     async def is_up(self) -> bool: ...
 
     async def agree_on_key(self, fingerprint: str) -> bool:
@@ -204,12 +273,46 @@ class Store(Protocol):
 
 
 class Bus(Protocol):
-    """Carries deliveries to every node that has connections for them. At most once."""
+    """Carries deliveries to every node that watches them. At most once; nothing is kept.
 
-    def listen(self, deliver: Callable[[Any], None]) -> None:
-        """``deliver`` is called, in order, for whatever is published on any node."""
+    A topic is a user's or a group's id, which are never the same. ``is_shared``: there may be
+    other nodes. ``is_up``: they can be reached now.
+    """
 
-    def publish(self, delivery: Any) -> None:
+    @property
+    def is_shared(self) -> bool: ...
+
+    @property
+    def is_up(self) -> bool: ...
+
+    def listen(
+        self,
+        deliver: Callable[[Any], None],
+        poked: Callable[[], None],
+        rejoined: Callable[[], None],
+    ) -> None:
+        """Who is told what comes, before :meth:`open`. Neither may wait.
+
+        ``deliver`` gets what this node publishes, in the publisher's turn, and what others
+        publish on topics that this node watches. ``poked``: another node says that it changed
+        something. ``rejoined``: there is a connection (again); until now, much may have been lost.
+        """
+
+    async def open(self) -> None:
+        """Connects. Does not fail where there is nothing to connect to, but goes on trying."""
+
+    def publish(self, delivery: Envelope | Event) -> None:
         """Never waits, never raises."""
 
-    def close(self) -> Awaitable[None]: ...
+    def poke(self) -> None:
+        """Tells all other nodes to look for changes."""
+
+    def watch(self, topic: int) -> None:
+        """Brings what is published on this topic, whatever happens to the connection."""
+
+    def unwatch(self, topic: int) -> None: ...
+
+    async def settled(self) -> None:
+        """Until what was watched before is in effect, or cannot be."""
+
+    async def close(self) -> None: ...

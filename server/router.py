@@ -6,16 +6,28 @@ Nobody sees a message that the history does not have; nobody gets an ack for one
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from server.accounts import Accounts
-from server.clients import ClientMap, ClientNode, Codec, Envelope, Event, Pending
+from server.clients import ClientMap, ClientNode, Codec, Pending
+from server.deliveries import Delivery, Envelope, Event
 from server.errors import ChatError
 from server.groups import Groups
 from server.limits import SendRate
 from server.metrics import Metrics
-from server.model import GROUP, SINGLE, TYPING, Group, Message, User, clean_text, conversation
+from server.model import (
+    GROUP,
+    SINGLE,
+    TYPING,
+    VOID,
+    Group,
+    Message,
+    User,
+    clean_text,
+    conversation,
+    partner,
+)
 from server.ports import Bus
 from server.settings import Limits
 from server.writer import Writer
@@ -45,7 +57,9 @@ class Router:
         metrics: Metrics,
         rate: SendRate,
         limits: Limits,
+        members_here: Callable[[int], Collection[int]] | None = None,
     ) -> None:
+        """``members_here``: those of a group who are connected to this node, where known."""
         self._clients = clients
         self._accounts = accounts
         self._groups = groups
@@ -54,7 +68,7 @@ class Router:
         self._rate = rate
         self._limits = limits
         self._unanswered = limits.unanswered_sends
-        bus.listen(self._give_out)
+        self._members_here = members_here
 
     def submit(
         self, message: Message, node: ClientNode, xml: str = "", origin: Any = None
@@ -182,9 +196,15 @@ class Router:
         if answer is not None:
             envelope.node.send(answer)
 
-    def notify(self, userids: Sequence[int], body: Any) -> None:
-        """Publishes a hint (cmd 20–23) for these users' connections."""
-        self._bus.publish(Event(userids, body))
+    def notify(
+        self,
+        userids: Collection[int],
+        body: Any,
+        gid: int = 0,
+        but: Collection[int] = (),
+    ) -> None:
+        """Publishes a hint for these users and for the members of ``gid`` but ``but``."""
+        self._bus.publish(Event(userids, body, gid, but))
 
     def typing(self, hint: Message, node: ClientNode) -> Pending:
         """Passes a cmd 13 on: not stored, not acked, dropped where the reader is slow.
@@ -217,26 +237,41 @@ class Router:
     def _type_in_group(self, passed: Message, group: Group | None) -> None:
         if group is None or passed.userid not in group.members:
             raise ChatError("not-a-member", "you are not a member of this group")
-        self._bus.publish(Event(group.members, passed, but=passed.userid))
+        self._bus.publish(Event((), passed, group.id, (passed.userid,)))
 
-    def _give_out(self, delivery: Envelope | Event) -> None:
+    def give_out(self, delivery: Delivery | Envelope | Event) -> None:
         """The bus's news: give it to the connections of this node."""
         try:
             if isinstance(delivery, Event):
                 self._give_event(delivery)
             elif delivery.message.cmd == SINGLE:
                 self._give_single(delivery)
+            elif delivery.message.cmd == VOID:
+                self._give_void(delivery)
             else:
-                self._give_group(delivery)
+                self._give_group(delivery, self._members(delivery.message.dstid, delivery.group))
         except Exception:
             # One message that cannot be encoded must not take the rest of its batch along.
             log.exception("delivery_failed")
 
-    def _give_single(self, envelope: Envelope) -> None:
-        clients, message, sender = self._clients, envelope.message, envelope.node
-        viewers = [envelope.author]
-        if envelope.recipient is not None and message.dstid != message.userid:
-            viewers.append(envelope.recipient)
+    def give_to(self, userid: int, delivery: Delivery) -> None:
+        """Gives a group's message to one member only, who came later than it."""
+        if delivery.message.cmd != VOID:
+            self._give_group(delivery, (userid,))
+
+    def _members(self, gid: int, group: Group | None) -> Collection[int]:
+        """Those of a group whose connections are looked for."""
+        if self._members_here is not None:
+            return self._members_here(gid)
+        # The cached group knows who came or went meanwhile; an evicted one is as it was at submit.
+        group = self._groups.cached(gid) or group
+        return () if group is None else group.members
+
+    def _give_single(self, delivery: Delivery | Envelope) -> None:
+        clients, message, sender = self._clients, delivery.message, delivery.node
+        viewers = [delivery.author]
+        if delivery.recipient is not None and message.dstid != message.userid:
+            viewers.append(delivery.recipient)
         shared: dict[Codec, bytes | None] = {}
         for viewer in viewers:
             own: dict[Codec, bytes | None] = {}
@@ -246,19 +281,15 @@ class Router:
                 codec = node.codec
                 ready = own if codec.per_user else shared
                 if codec not in ready:
-                    ready[codec] = codec.message(envelope, viewer)
+                    ready[codec] = codec.message(delivery, viewer)
                 data = ready[codec]
                 if data is not None:
                     node.deliver(data, message)
                     self._metrics.delivered += 1
 
-    def _give_group(self, envelope: Envelope) -> None:
-        message, sender = envelope.message, envelope.node
-        # The cached group knows who came or went meanwhile; an evicted one is as it was at submit.
-        group = self._groups.cached(message.dstid) or envelope.group
-        if group is None:
-            return
-        nodes = self._clients.of_all(group.members)
+    def _give_group(self, delivery: Delivery | Envelope, members: Collection[int]) -> None:
+        message, sender = delivery.message, delivery.node
+        nodes = self._clients.of_all(members)
         skipped = 0
         known: Codec | None = None
         data: bytes | None = None
@@ -267,7 +298,7 @@ class Router:
             codec = node.codec
             if codec is not known:
                 if codec not in shared:
-                    shared[codec] = codec.message(envelope, node.user)
+                    shared[codec] = codec.message(delivery, node.user)
                 known, data = codec, shared[codec]
             if data is None or node is sender:
                 skipped += 1
@@ -275,18 +306,35 @@ class Router:
                 node.deliver(data, message)
         self._metrics.delivered += len(nodes) - skipped
 
+    def _give_void(self, delivery: Delivery | Envelope) -> None:
+        """There is nothing at this seq, which each side knows by the other's id."""
+        conv, seq = delivery.conv, delivery.message.seq
+        if conv.startswith("g"):
+            gid = int(conv[1:])
+            void = Message(cmd=VOID, chat=GROUP, dstid=gid, seq=seq)
+            self._give_event(Event(self._members(gid, None), void))
+        else:
+            for userid in {int(part) for part in conv.split("-")}:
+                void = Message(cmd=VOID, chat=SINGLE, dstid=partner(conv, userid), seq=seq)
+                self._give_event(Event((userid,), void))
+
     def _give_event(self, event: Event) -> None:
         known: Codec | None = None
         data: bytes | None = None
         ready: dict[Codec, bytes | None] = {}
-        for node in self._clients.of_all(event.userids):
+        nodes = self._clients.of_all(event.userids)
+        if event.gid:
+            members = self._clients.of_all(self._members(event.gid, None))
+            but = event.but
+            nodes += [node for node in members if node.userid not in but] if but else members
+        for node in nodes:
             codec = node.codec
             if codec is not known:
                 if codec not in ready:
                     ready[codec] = codec.event(event)
                 known, data = codec, ready[codec]
-            if data is not None and node.userid != event.but and not node.pipe.is_slow:
-                node.send(data)
+            if data is not None and not node.pipe.is_slow:
+                node.hint(data)
 
 
 def _web_address(address: str, field: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from server.accounts import Accounts
 from server.clients import AddressCounter, ClientMap
+from server.connections import Connections
 from server.groups import Groups
 from server.history import History
 from server.metrics import Metrics
@@ -28,6 +29,7 @@ class Services:
     tokens: Tokens
     groups: Groups
     clients: ClientMap
+    connections: Connections
     addresses: AddressCounter
     newcomers: AddressCounter
     router: Router

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 DEFAULTS = importlib.resources.files(__package__).joinpath("../conf/default.toml")
 """Beside the package ``server``, in a checkout as in an installed wheel."""
@@ -84,6 +85,19 @@ def _url_flaw(*schemes: str) -> Callable[[str], str | None]:
         return f"must begin with {' or '.join(schemes)}"
 
     return flaw
+
+
+def _bus_flaw(value: str) -> str | None:
+    for url in value.split(","):
+        if flaw := _url_flaw("nats://", "tls://")(url.strip()):
+            return flaw
+    return None
+
+
+def _subject_flaw(value: str) -> str | None:
+    if re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", value) and len(value) <= 100:
+        return None
+    return "must be up to 100 letters, digits, - or _ in parts separated by dots"
 
 
 def _signing_key_flaw(value: str) -> str | None:
@@ -159,7 +173,13 @@ class Mongodb:
 class Bus:
     """What joins several nodes."""
 
-    url: str = _text(_url_flaw("nats://", "tls://"), secret=True)
+    url: str = _text(_bus_flaw, secret=True)
+    subject: str = _text(_subject_flaw)
+    credentials: str
+    tls_ca: str
+    tls_certificate: str
+    tls_key: str
+    plaintext_confirmed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +275,14 @@ class _Value(NamedTuple):
     source: str
 
 
-_MAY_NOT_BE_EMPTY = {"http.address", "xmpp.address", "xmpp.domain", "data.dir", "mongodb.database"}
+_MAY_NOT_BE_EMPTY = {
+    "bus.subject",
+    "http.address",
+    "xmpp.address",
+    "xmpp.domain",
+    "data.dir",
+    "mongodb.database",
+}
 
 _SECTIONS: Mapping[str, type] = get_type_hints(Settings)
 _KEYS: Mapping[str, _Key] = {
@@ -422,6 +449,12 @@ def _conflicts(values: Mapping[str, Any], raw: Mapping[str, _Value]) -> list[str
         if pair := known(f"{section}.tls_certificate", f"{section}.tls_key"):
             for name, wrong in _tls_flaws(section, *pair):
                 conflict(name, wrong)
+    if bus := known("bus.url", "bus.credentials", "bus.tls_certificate", "bus.plaintext_confirmed"):
+        for wrong in _bus_risks(*bus):
+            conflict("bus.url", wrong)
+    if pair := known("bus.tls_certificate", "bus.tls_key"):
+        for name, wrong in _tls_flaws("bus", *pair):
+            conflict(name, wrong)
     taken: dict[int, str] = {}
     for name in ("http.port", "xmpp.port", "xmpp.tls_port"):
         port = values.get(name, 0)
@@ -435,6 +468,26 @@ def _conflicts(values: Mapping[str, Any], raw: Mapping[str, _Value]) -> list[str
         if (both := known(name, other)) and both[0] < both[1]:
             conflict(name, f"must be at least {other}, which is {both[1]}")
     return problems
+
+
+def _bus_risks(urls: str, credentials: str, certificate: str, plaintext: bool) -> list[str]:
+    """What others on the way to the nats-server could do, and must not."""
+    risks: list[str] = []
+    for url in filter(None, urls.split(",")):
+        parts = urlsplit(url.strip())
+        if _is_loopback(parts.hostname or ""):
+            continue
+        if parts.scheme != "tls" and not plaintext:
+            risks.append(
+                f"would carry messages to {parts.hostname} for all to read: use tls://, "
+                "or set bus.plaintext_confirmed = true where the network itself is encrypted"
+            )
+        if not (parts.username or credentials or certificate):
+            risks.append(
+                f"{parts.hostname} would take anybody as a node: put user and password, or a "
+                "token, into the address, or set bus.credentials or bus.tls_certificate"
+            )
+    return risks
 
 
 def _tls_flaws(section: str, certificate: str, key: str) -> list[tuple[str, str]]:

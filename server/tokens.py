@@ -6,6 +6,7 @@ once; using it again ends its whole session, since two holders mean that one of 
 
 import base64
 import hashlib
+import hmac
 import logging
 import os
 import secrets
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
+import msgspec
 
+from server.changes import Changes
 from server.clients import ClientMap, now_ms
 from server.errors import ChatError, Close
 from server.model import User
@@ -31,7 +34,8 @@ KEY_BYTES = 32
 RECHECK_S = 5.0
 """How long a session found alive is taken to be so: what another node ends, ends here by then."""
 KEPT = 100_000
-"""Sessions and tickets remembered at once."""
+"""Sessions remembered at once."""
+SEAL_BYTES = 16
 
 
 class Identity(NamedTuple):
@@ -39,6 +43,15 @@ class Identity(NamedTuple):
 
     userid: int
     sid: str
+
+
+class Ticket(msgspec.Struct, array_like=True):
+    """What a ticket says. ``expires``: seconds since 1970 UTC; ``once``: names it."""
+
+    userid: int
+    sid: str
+    expires: int
+    once: bytes
 
 
 class TokenPair(NamedTuple):
@@ -73,15 +86,19 @@ def fingerprint(key: bytes) -> str:
 class Tokens:
     """Issues and checks tokens; ends sessions and closes their connections."""
 
-    def __init__(self, store: SessionStore, clients: ClientMap, auth: Auth, key: bytes) -> None:
+    def __init__(
+        self, store: SessionStore, clients: ClientMap, auth: Auth, key: bytes, changes: Changes
+    ) -> None:
         self._store = store
         self._clients = clients
+        self._changes = changes
         self._auth = auth
         self._key = key
         self._kid = fingerprint(key)
         self._jwt = jwt.PyJWT({"enforce_minimum_key_length": True})
         self._alive: dict[str, float] = {}
-        self._tickets: dict[str, tuple[Identity, float]] = {}
+        changes.on("session-ended", self._session_ended)
+        changes.on("sessions-ended", self._sessions_ended)
 
     async def open_session(self, user: User, device: str, address: str) -> TokenPair:
         """Begins a session after a login."""
@@ -125,6 +142,11 @@ class Tokens:
     async def verify(self, token: str) -> Identity:
         """Whose access token this is. Raises ``not-logged-in`` for anything wrong with it."""
         identity = self._decode(token)
+        await self.check_alive(identity)
+        return identity
+
+    async def check_alive(self, identity: Identity) -> None:
+        """Raises ``not-logged-in`` for a session that has ended."""
         seen = self._alive.get(identity.sid)
         if seen is None or time.monotonic() - seen > RECHECK_S:
             session = await self._store.get(identity.sid)
@@ -132,53 +154,68 @@ class Tokens:
                 self._alive.pop(identity.sid, None)
                 raise ChatError("not-logged-in", "this session has ended")
             self._saw_alive(identity.sid)
-        return identity
 
     async def handshake(self, userid: int, token: str) -> Identity:
         """A WebSocket's id and its access token or ticket. Raises ``not-logged-in``."""
-        if "." in token:
-            identity = await self.verify(token)
-        else:
-            found = self._tickets.pop(token, None)
-            if found is None or found[1] < time.monotonic():
-                raise ChatError("not-logged-in", "this ticket is not valid")
-            identity = found[0]
+        identity = await (self.verify(token) if "." in token else self._redeem(token))
         if identity.userid != userid:
             raise ChatError("not-logged-in", "this token is another user's")
         return identity
 
     def make_ticket(self, identity: Identity) -> str:
-        """A stand-in for the token in a WebSocket URL, good once and for ``ticket_s`` seconds."""
-        now = time.monotonic()
-        while self._tickets:
-            oldest = next(iter(self._tickets))
-            if self._tickets[oldest][1] >= now and len(self._tickets) < KEPT:
-                break
-            del self._tickets[oldest]
-        ticket = secrets.token_urlsafe(32)
-        self._tickets[ticket] = (identity, now + self._auth.ticket_s)
-        return ticket
+        """A stand-in for the token in a WebSocket URL, good once and for ``ticket_s`` seconds.
+
+        Any node can read it, since it says itself whose it is; it has no dot, unlike a token.
+        """
+        expires = int(time.time()) + self._auth.ticket_s
+        body = msgspec.msgpack.encode(Ticket(*identity, expires, secrets.token_bytes(12)))
+        return base64.urlsafe_b64encode(self._seal(body) + body).decode().rstrip("=")
+
+    async def _redeem(self, text: str) -> Identity:
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            body = raw[SEAL_BYTES:]
+            if not hmac.compare_digest(raw[:SEAL_BYTES], self._seal(body)):
+                raise ValueError
+            ticket = msgspec.msgpack.decode(body, type=Ticket)
+        except ValueError as error:
+            raise ChatError("not-logged-in", "this ticket is not valid") from error
+        identity = Identity(ticket.userid, ticket.sid)
+        # Its mark stays a little longer than any node's clock may take it to be good.
+        gone = datetime.fromtimestamp(ticket.expires, UTC) + timedelta(minutes=5)
+        if ticket.expires < time.time() or not await self._store.spend(ticket.once, gone):
+            raise ChatError("not-logged-in", "this ticket is not valid any more")
+        await self.check_alive(identity)
+        return identity
+
+    def _seal(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, b"tandem ticket " + body, "sha256")[:SEAL_BYTES]
 
     async def end_session(self, identity: Identity) -> None:
-        """Its tokens stop working and its connections close, at once."""
+        """Its tokens stop working and its connections close, here at once, elsewhere soon."""
         await self._store.delete(identity.sid)
-        self._forget(identity.sid)
-        for node in self._clients.of(identity.userid):
-            if node.sid == identity.sid:
-                node.end(Close.SESSION_ENDED)
+        await self._changes.add("session-ended", userid=identity.userid, sid=identity.sid)
 
     async def end_all(self, userid: int, but_sid: str = "") -> None:
         """Ends all sessions of an account (but one), XMPP streams included."""
         await self._store.delete_all(userid, but_sid)
+        await self._changes.add("sessions-ended", userid=userid, but_sid=but_sid)
+
+    def forget_all(self) -> None:
+        """Changes may have been missed."""
+        self._alive.clear()
+
+    def _session_ended(self, userid: int, sid: str) -> None:
+        self._alive.pop(sid, None)
+        for node in self._clients.of(userid):
+            if node.sid == sid:
+                node.end(Close.SESSION_ENDED)
+
+    def _sessions_ended(self, userid: int, but_sid: str) -> None:
         kept = self._alive.get(but_sid)
         self._alive.clear()
         if kept is not None:
             self._alive[but_sid] = kept
-        self._tickets = {
-            ticket: (identity, expires)
-            for ticket, (identity, expires) in self._tickets.items()
-            if identity.userid != userid or identity.sid == but_sid
-        }
         for node in self._clients.of(userid):
             if not but_sid or node.sid != but_sid:
                 node.end(Close.SESSION_ENDED)
@@ -221,12 +258,6 @@ class Tokens:
         if len(self._alive) >= KEPT:
             del self._alive[next(iter(self._alive))]
         self._alive[sid] = time.monotonic()
-
-    def _forget(self, sid: str) -> None:
-        self._alive.pop(sid, None)
-        self._tickets = {
-            ticket: found for ticket, found in self._tickets.items() if found[0].sid != sid
-        }
 
 
 def _hash(secret: str) -> bytes:

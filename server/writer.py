@@ -13,18 +13,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from server.clients import Envelope, now_ms
+from server.clients import now_ms
+from server.deliveries import Envelope
 from server.errors import ChatError, StorageAway
 from server.metrics import Metrics
-from server.model import Message, has_same_content
+from server.model import Message, first_id_of, has_same_content
 from server.ports import ConversationStore, Inserted, MessageStore, Stored
 
 log = logging.getLogger(__name__)
 
 BATCH_DOCUMENTS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
-EPOCH_MS = 1_704_067_200_000
-"""2024-01-01 UTC: message ids count milliseconds from here, 41 bits last until 2093."""
 QUEUE_WAIT_S = 2.5
 """A message that was not handed to the database by then is refused: the promise is 3 s."""
 HEADS = 100_000
@@ -99,6 +98,15 @@ class Writer:
         if self._wake is not None:
             self._wake.set_result(None)
             self._wake = None
+
+    def saw(self, conv: str, message: Message) -> None:
+        """Another node stored this entry: the next one of this node comes behind it."""
+        head = self._heads.get(conv)
+        if head is None:
+            if len(self._heads) < HEADS:
+                self._heads[conv] = _Head(message)
+        elif message.seq > head.seq:
+            head.seq, head.id = message.seq, max(head.id, message.id)
 
     async def seq_of_last(self, conv: str) -> int:
         """The seq of a conversation's last stored entry, 0 for none."""
@@ -205,13 +213,14 @@ class Writer:
     def _place(self, envelopes: list[Envelope]) -> None:
         """Gives id, seq and ts; encodes each document alone, so that none sinks the others."""
         now = now_ms()
-        base = (now - EPOCH_MS) << 12
+        base = first_id_of(now)
         unfit: list[Envelope] = []
         for envelope in envelopes:
             message, head = envelope.message, self._heads[envelope.conv]
             self._last_id = max(base, self._last_id + 1)
             message.id = max(self._last_id, head.id + 1)
             message.seq = head.seq + 1
+            envelope.before = head.id
             message.ts = now
             try:
                 envelope.document = self._messages.encode(

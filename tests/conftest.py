@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a running server, and clients that are closed at the end."""
+"""Fixtures shared by all tests: running servers, and clients that are closed at the end."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,14 +6,39 @@ from pathlib import Path
 import pytest
 
 from tests.support.json_client import JsonClient
-from tests.support.node import Node
+from tests.support.node import Node, TwoNodes
 from tests.support.xmpp_client import XmppClient
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "dialogue: runs on one node, and with its clients spread over two"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "node" in metafunc.fixturenames and metafunc.definition.get_closest_marker("dialogue"):
+        metafunc.parametrize("node", ("one_node", "two_nodes"), indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """One server for all tests that do not harm it; they keep apart by fresh users."""
+def node(request: pytest.FixtureRequest) -> Node | TwoNodes:
+    """One server, or two, for all tests that do not harm it; they keep apart by fresh users."""
+    running: Node | TwoNodes = request.getfixturevalue(getattr(request, "param", "one_node"))
+    return running
+
+
+@pytest.fixture(scope="session")
+def one_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     running = Node(tmp_path_factory.mktemp("node")).start()
+    yield running
+    assert running.stop() == 0
+    assert running.stray_log_lines() == []
+
+
+@pytest.fixture(scope="session")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoNodes]:
+    running = TwoNodes(tmp_path_factory.mktemp("nodes")).start()
     yield running
     assert running.stop() == 0
     assert running.stray_log_lines() == []

@@ -7,6 +7,7 @@ from pymongo.errors import DuplicateKeyError
 from server.ports import Document
 from server.store.driver import Collection
 from server.store.failures import storage
+from server.store.lookup import Lookup
 
 
 class MongoGroups:
@@ -15,6 +16,7 @@ class MongoGroups:
     def __init__(self, groups: Collection, members: Collection) -> None:
         self._groups = groups
         self._members = members
+        self._by_user = Lookup(members, "userid")
 
     async def insert(self, group: Document, members: Sequence[Document]) -> None:
         with storage():
@@ -32,6 +34,9 @@ class MongoGroups:
     async def of_user(self, userid: int) -> list[Document]:
         with storage():
             return await self._members.find({"userid": userid}).to_list(None)
+
+    async def gids_of(self, userid: int) -> list[int]:
+        return [member["gid"] for member in await self._by_user.all(userid)]
 
     async def by_ids(self, gids: Sequence[int]) -> list[Document]:
         with storage():

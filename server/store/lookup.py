@@ -1,4 +1,4 @@
-"""Documents by ``_id``, many at once: thousands who come back at the same time cost few queries."""
+"""Documents by one field, many at once: thousands who come back together cost few queries."""
 
 import asyncio
 from typing import Any
@@ -14,13 +14,19 @@ MOST = 1000
 class Lookup:
     """What is asked for while a query is under way is found together by the next one."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, field: str = "_id") -> None:
         self._collection = collection
-        self._asked: dict[Any, asyncio.Future[Document | None]] = {}
+        self._field = field
+        self._asked: dict[Any, asyncio.Future[list[Document]]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def get(self, key: Any) -> Document | None:
-        """The document as it is now, or None. Raises ``StorageAway``."""
+        """The one document as it is now, or None. Raises ``StorageAway``."""
+        found = await self.all(key)
+        return found[0] if found else None
+
+    async def all(self, key: Any) -> list[Document]:
+        """The documents as they are now. Raises ``StorageAway``."""
         found = self._asked.get(key)
         if found is None:
             found = self._asked[key] = asyncio.get_running_loop().create_future()
@@ -30,22 +36,24 @@ class Lookup:
         return await asyncio.shield(found)
 
     async def _find_all(self) -> None:
-        asked: dict[Any, asyncio.Future[Document | None]] = {}
+        asked: dict[Any, asyncio.Future[list[Document]]] = {}
         try:
             while self._asked:
                 keys = list(self._asked)[:MOST]
                 asked = {key: self._asked.pop(key) for key in keys}
+                found: dict[Any, list[Document]] = {key: [] for key in keys}
                 with storage():
-                    query = self._collection.find({"_id": {"$in": keys}})
+                    query = self._collection.find({self._field: {"$in": keys}})
                     for document in await query.to_list(None):
-                        asked.pop(document["_id"]).set_result(document)
-                for found in asked.values():
-                    found.set_result(None)
+                        found[document[self._field]].append(document)
+                for key, answer in asked.items():
+                    answer.set_result(found[key])
+                asked = {}
         except Exception as error:
             # Those who wait for the next query would wait for the same failure.
-            for found in (*asked.values(), *self._asked.values()):
-                found.set_exception(error)
-                found.exception()  # nobody may be left to hear of it
+            for answer in (*asked.values(), *self._asked.values()):
+                answer.set_exception(error)
+                answer.exception()  # nobody may be left to hear of it
             self._asked.clear()
         finally:
             self._task = None

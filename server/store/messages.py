@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import bson
@@ -13,7 +14,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from server.errors import StorageAway
-from server.model import Message
+from server.model import VOID, Message
 from server.ports import Document, Inserted, Placed, Stored
 from server.store.driver import DURABLE, Collection
 from server.store.failures import REFUSED_FOR_NOW, storage
@@ -37,6 +38,7 @@ class MongoMessages:
         self._collection = collection
         self._write_timeout_s = write_timeout_s
         self._durable = collection.with_options(read_concern=ReadConcern("majority"))
+        self._voids = collection.with_options(write_concern=DURABLE)
         # Typed as plain documents by with_options, whatever the codec makes of them.
         self._raw: Any = collection.with_options(codec_options=_RAW)
         self._raw_durable: Any = self._raw.with_options(read_concern=ReadConcern("majority"))
@@ -120,6 +122,30 @@ class MongoMessages:
         with storage():
             found = [_message(document) for document in await cursor.to_list(limit)]
         return found if after is not None else found[::-1]
+
+    async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
+        cursor = self._durable.find({"_id": _keys(conv, after, before)}).sort("_id", 1)
+        with storage():
+            return [_stored(found) for found in await cursor.limit(limit).to_list(limit)]
+
+    async def newest(self, owners: Sequence[int], after_id: int, before_id: int) -> dict[str, int]:
+        pipeline: list[Document] = [
+            {
+                "$match": {
+                    "owners": {"$in": list(owners)},
+                    "id": {"$gt": after_id, "$lt": before_id},
+                }
+            },
+            {"$group": {"_id": "$conv", "seq": {"$max": "$seq"}}},
+        ]
+        with storage():
+            found = await (await self._durable.aggregate(pipeline)).to_list(None)
+        return {each["_id"]: int(each["seq"]) for each in found}
+
+    async def void(self, conv: str, seq: int, ts: int) -> None:
+        document = {"_id": _key(conv, seq), "conv": conv, "cmd": VOID, "seq": seq, "ts": ts}
+        with storage(self._write_timeout_s), suppress(DuplicateKeyError):
+            await self._voids.insert_one(document)
 
     async def count_of_others(self, conv: str, userid: int, above: int) -> int:
         query = {"_id": _keys(conv, above), "userid": {"$ne": userid}, "cmd": MESSAGES}

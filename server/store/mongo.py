@@ -13,6 +13,8 @@ from server.errors import StorageAway
 from server.ports import Document
 from server.settings import Mongodb
 from server.store.accounts import MongoAccounts
+from server.store.changes import MongoChanges
+from server.store.connections import MongoConnections
 from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
 from server.store.groups import MongoGroups
@@ -54,6 +56,18 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("userid", ASCENDING)]),
         IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
     ],
+    "tickets": [IndexModel([("expires", ASCENDING)], expireAfterSeconds=0)],
+    "changes": [IndexModel([("at", ASCENDING)], expireAfterSeconds=3600)],
+    "nodes": [IndexModel([("expires", ASCENDING)], expireAfterSeconds=3600)],
+    "connections": [
+        IndexModel([("userid", ASCENDING)]),
+        IndexModel([("node", ASCENDING)]),
+        IndexModel(
+            [("userid", ASCENDING), ("resource", ASCENDING)],
+            unique=True,
+            partialFilterExpression={"resource": {"$exists": True}},
+        ),
+    ],
     "members": [
         IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
         IndexModel([("userid", ASCENDING)]),
@@ -75,8 +89,10 @@ class MongoStore:
         self.messages = MongoMessages(messages, write_timeout_s)
         self.conversations = MongoConversations(database.conversations)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
-        self.sessions = MongoSessions(database.sessions)
+        self.sessions = MongoSessions(database.sessions, database.tickets)
         self.groups = MongoGroups(database.groups, database.members)
+        self.changes = MongoChanges(database.changes)
+        self.connections = MongoConnections(database.connections, database.nodes)
 
     async def is_up(self) -> bool:
         """Whether a primary answers, and could be written to as far as it knows."""

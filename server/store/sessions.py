@@ -1,7 +1,10 @@
 """Logged-in sessions."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+
+from pymongo.errors import DuplicateKeyError
 
 from server.ports import Document
 from server.store.driver import Collection
@@ -12,8 +15,9 @@ from server.store.lookup import Lookup
 class MongoSessions:
     """See :class:`server.ports.SessionStore`."""
 
-    def __init__(self, sessions: Collection) -> None:
+    def __init__(self, sessions: Collection, tickets: Collection) -> None:
         self._sessions = sessions
+        self._tickets = tickets
         self._by_sid = Lookup(sessions)
 
     async def insert(self, document: Document) -> None:
@@ -29,6 +33,14 @@ class MongoSessions:
                 {"_id": sid, "hash": old_hash}, {"$set": dict(changes)}
             )
         return bool(result.matched_count)
+
+    async def spend(self, ticket: bytes, expires: datetime) -> bool:
+        with storage():
+            try:
+                await self._tickets.insert_one({"_id": ticket, "expires": expires})
+            except DuplicateKeyError:
+                return False
+        return True
 
     async def delete(self, sid: str) -> None:
         with storage():

@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.support.node import ROOT, free_port
+from tests.support.node import ROOT
+from tests.support.ports import free_port
 
 SUITE = "autobahntestsuite==25.10.1"
 SITE = ROOT / ".venv" / "autobahn"

@@ -26,7 +26,8 @@ from server.model import conversation
 from server.settings import load
 from server.store.mongod import PrivateMongod
 from server.tokens import ALGORITHM, AUDIENCE, ISSUER, fingerprint
-from tests.support.node import QUICK, ROOT, free_port
+from tests.support.node import QUICK, ROOT
+from tests.support.ports import free_port
 
 FIRST_USER = 1_000_000
 FIRST_GROUP = 2_000_000

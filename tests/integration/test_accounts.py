@@ -8,6 +8,8 @@ import pytest
 from tests.support.json_client import PASSWORD, JsonClient, fresh_name, http
 from tests.support.node import Node
 
+pytestmark = pytest.mark.dialogue
+
 BAD_REGISTRATIONS = {
     "short password": ({"username": "okname", "password": "short"}, "password"),
     "long password": ({"username": "okname", "password": "x" * 257}, "password"),

@@ -8,6 +8,8 @@ import pytest
 from tests.support.json_client import JsonClient, http
 from tests.support.node import Node
 
+pytestmark = pytest.mark.dialogue
+
 HARD_TEXTS = {
     "emoji": "👩‍👩‍👧‍👦🏳️‍🌈" * 20,
     "rtl": "שלום \u202eעולם مرحبا",

@@ -5,6 +5,8 @@ import pytest
 from tests.support.json_client import JsonClient, http
 from tests.support.node import Node
 
+pytestmark = pytest.mark.dialogue
+
 
 async def make_group(owner: JsonClient, *members: JsonClient) -> int:
     body = {"name": "friends", "members": [member.id for member in members]}

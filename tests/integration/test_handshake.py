@@ -17,6 +17,8 @@ from handlers.certificates import make_self_signed
 from tests.support.json_client import PASSWORD, JsonClient, http
 from tests.support.node import Node
 
+pytestmark = pytest.mark.dialogue
+
 FORGING_KEY = "another key that is long enough to sign with"
 
 

@@ -9,7 +9,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from server.clients import ClientNode, Envelope
+from server.clients import ClientNode
+from server.deliveries import Envelope
 from server.errors import ChatError, StorageAway
 from server.metrics import Metrics
 from server.model import SINGLE, Message, User, conversation

@@ -11,6 +11,8 @@ from tests.support.json_client import PASSWORD, JsonClient, http
 from tests.support.node import Node
 from tests.support.xmpp_client import XmppClient
 
+pytestmark = pytest.mark.dialogue
+
 HARD_TEXTS = {
     "emoji": "👩‍👩‍👧‍👦🏳️‍🌈" * 20,
     "rtl": "שלום \u202eעולם مرحبا",

@@ -11,6 +11,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from tests.support.json_client import PASSWORD, SOCKETS, JsonClient
 from tests.support.node import Node
 
+pytestmark = pytest.mark.dialogue
+
 OPEN = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 

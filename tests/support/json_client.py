@@ -49,7 +49,8 @@ class JsonClient:
     """One account; ``connect`` opens a WebSocket. Frames not yet asked for stay in ``frames``."""
 
     def __init__(self, node: Node, account: dict[str, Any]) -> None:
-        self.node = node
+        self.service = node
+        self.node = node.pick()
         self.id: int = account["id"]
         self.username: str = account["username"]
         self.jid: str = account["jid"]
@@ -76,7 +77,7 @@ class JsonClient:
     def another_device(self) -> "JsonClient":
         """The same account on a second connection."""
         return JsonClient(
-            self.node,
+            self.service,
             {
                 "id": self.id,
                 "username": self.username,

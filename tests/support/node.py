@@ -1,17 +1,23 @@
 """A real server for tests: ``python -m server`` as a process with its own private mongod."""
 
 import asyncio
+import base64
+import itertools
 import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from server.settings import load
+from server.store.mongod import PrivateMongod
+from tests.support.nats import Nats
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,12 +33,6 @@ QUICK = {
 _UNWANTED = re.compile(
     r" (ERROR|CRITICAL) |^Traceback|Warning:|never awaited|never retrieved", re.M
 )
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Node:
@@ -55,6 +55,18 @@ class Node:
             **(env or {}),
         }
         self.process: subprocess.Popen[str] | None = None
+
+    def pick(self) -> "Node":
+        """The node that one client uses."""
+        return self
+
+    @property
+    def mongodb_url(self) -> str:
+        """Of the private mongod."""
+        settings = load(None, {"TANDEM_DATA_DIR": self.env["TANDEM_DATA_DIR"]})
+        url = PrivateMongod.url_of_running(settings.mongodb, settings.data.dir)
+        assert url is not None, "no private mongod runs"
+        return url
 
     @property
     def url(self) -> str:
@@ -142,3 +154,59 @@ class Node:
     def stray_log_lines(self) -> list[str]:
         """Log lines that no test expects: errors, tracebacks, warnings of Python."""
         return [line for line in self.log().splitlines() if _UNWANTED.search(line)]
+
+
+class TwoNodes:
+    """Two servers that are one service: one mongod, one nats-server, clients on either in turn.
+
+    Has what tests use of a :class:`Node`.
+    """
+
+    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
+        for name in ("one", "two"):
+            (directory / name).mkdir()
+        self.nats = Nats(directory)
+        shared = {
+            "TANDEM_AUTH_SIGNING_KEY": base64.b64encode(os.urandom(32)).decode(),
+            "TANDEM_BUS_URL": self.nats.url,
+            **(env or {}),
+        }
+        self.one = Node(directory / "one", shared)
+        self.two = Node(directory / "two", shared)
+        self.nodes = (self.one, self.two)
+        self._turns = itertools.cycle(self.nodes)
+
+    def start(self) -> "TwoNodes":
+        self.nats.start()
+        self.one.start()
+        self.two.env["TANDEM_MONGODB_URL"] = self.one.mongodb_url
+        self.two.start()
+        return self
+
+    def stop(self) -> int:
+        """The worse exit status. The first node has the database, so it goes last."""
+        status = max(self.two.stop(), self.one.stop())
+        self.nats.stop()
+        return status
+
+    def clean_up(self) -> None:
+        for node in reversed(self.nodes):
+            node.clean_up()
+        self.nats.stop()
+
+    def pick(self) -> Node:
+        return next(self._turns)
+
+    @property
+    def url(self) -> str:
+        return self.pick().url
+
+    @property
+    def chat_url(self) -> str:
+        return self.pick().chat_url
+
+    def log(self) -> str:
+        return self.one.log() + self.two.log()
+
+    def stray_log_lines(self) -> list[str]:
+        return self.one.stray_log_lines() + self.two.stray_log_lines()

@@ -29,8 +29,8 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
         plugins: tuple[str, ...] = (),
     ) -> None:
         super().__init__(jid, password, sasl_mech=mechanism)
-        self.node = node
-        self.ca_certs = node.certificate
+        self.node = node.pick()
+        self.ca_certs = self.node.certificate
         self.enable_direct_tls = tls == "direct"
         self.enable_starttls = tls == "starttls"
         self.enable_plaintext = tls == "none"

@@ -260,7 +260,7 @@ def test_secrets_are_not_in_the_representation() -> None:
     """Settings that end up in a log or a traceback do not tell secrets."""
     key = base64.b64encode(b"k" * 32).decode()
     settings = with_env(
-        AUTH_SIGNING_KEY=key, MONGODB_URL="mongodb://u:geheim@db", BUS_URL="nats://u:geheim@bus"
+        AUTH_SIGNING_KEY=key, MONGODB_URL="mongodb://u:geheim@db", BUS_URL="tls://u:geheim@bus"
     )
     assert settings.auth.signing_key == key
     assert settings.mongodb.url == "mongodb://u:geheim@db"

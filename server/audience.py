@@ -1,0 +1,222 @@
+"""Who of this node's users wants what: which topics the bus has to bring, and whether it did.
+
+A user's topic and those of the user's groups are watched while the user is connected here and for
+a while after. What the bus lost all the same is found by looking: every topic's newest entries
+are compared with what was given out, over and over, so that even a lost last message is soon there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from server.clients import ClientMap, now_ms
+from server.errors import StorageAway
+from server.model import first_id_of
+from server.ports import Bus, GroupStore, MessageStore
+from server.sequence import Sequence
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 30.0
+"""After the last connection: most come back soon."""
+ROUND_S = 10.0
+"""In which every topic is looked at once."""
+RIPE_S = 2.0
+"""Younger entries are still on their way to us by themselves."""
+SLACK_S = 60.0
+"""Entries become durable later than they got their id, by clocks that differ."""
+TOPICS = 500
+"""Looked at in one query."""
+
+
+class _Local:
+    """A user who is or was just connected here."""
+
+    __slots__ = ("gids", "leaves_at", "left", "loading")
+
+    def __init__(self) -> None:
+        self.gids: set[int] = set()
+        self.left: set[int] = set()
+        self.loading: asyncio.Future[None] | None = None
+        self.leaves_at = 0.0
+
+
+class Audience:
+    """One per node of a service of several. All of it on the event loop."""
+
+    def __init__(
+        self, clients: ClientMap, bus: Bus, groups: GroupStore, messages: MessageStore
+    ) -> None:
+        self._clients = clients
+        self._bus = bus
+        self._groups = groups
+        self._messages = messages
+        self._loop = asyncio.get_running_loop()
+        self._locals: dict[int, _Local] = {}
+        self._members: dict[int, set[int]] = {}
+        self._since: dict[int, int] = {}
+        self._looked: list[tuple[float, int]] = []
+        self._hurry = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.sequence: Sequence
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._look_for_ever(), name="audience")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def hurry(self) -> None:
+        """The bus was away: looks at everything now."""
+        self._hurry.set()
+
+    def members(self, gid: int) -> Collection[int]:
+        """The group's members who are connected here."""
+        return self._members.get(gid, ())
+
+    def watched_since(self, topics: Iterable[int]) -> int:
+        """Since when one of them is watched: milliseconds since 1970, now if none is."""
+        since = self._since
+        return min((since[topic] for topic in topics if topic in since), default=now_ms())
+
+    async def arrive(self, userid: int) -> None:
+        """Before a connection is bound: from now on what is for this user comes here.
+
+        Raises ``StorageAway``.
+        """
+        local = self._locals.get(userid)
+        if local is not None:
+            local.leaves_at = self._loop.time() + LINGER_S
+            if local.loading is not None:
+                await asyncio.shield(local.loading)
+            return
+        local = self._locals[userid] = _Local()
+        local.leaves_at = self._loop.time() + LINGER_S
+        local.loading = asyncio.ensure_future(self._load(userid, local))
+        local.loading.add_done_callback(_take_exception)  # nobody may be left to hear of it
+        await asyncio.shield(local.loading)
+
+    async def _load(self, userid: int, local: _Local) -> None:
+        self._watch(userid)
+        try:
+            gids = await self._groups.gids_of(userid)
+        except BaseException:
+            self._drop(userid)
+            raise
+        for gid in gids:
+            if gid not in local.left:
+                self._enter(gid, userid, local)
+        local.loading = None
+        await self._bus.settled()
+
+    def joined(self, gid: int, userid: int, floor: int) -> None:
+        """The user is a member from the entry behind ``floor`` on."""
+        local = self._locals.get(userid)
+        if local is not None:
+            local.left.discard(gid)
+            self._enter(gid, userid, local)
+            self.sequence.catch_up(f"g{gid}", userid, floor)
+
+    def left(self, gid: int, userid: int) -> None:
+        local = self._locals.get(userid)
+        if local is not None:
+            local.left.add(gid)
+            self._leave(gid, userid, local)
+
+    def dissolved(self, gid: int) -> None:
+        for userid in list(self._members.get(gid, ())):
+            self.left(gid, userid)
+
+    def _enter(self, gid: int, userid: int, local: _Local) -> None:
+        local.gids.add(gid)
+        members = self._members.get(gid)
+        if members is None:
+            members = self._members[gid] = set()
+            self._watch(gid)
+        members.add(userid)
+
+    def _leave(self, gid: int, userid: int, local: _Local) -> None:
+        local.gids.discard(gid)
+        members = self._members.get(gid)
+        if members is not None:
+            members.discard(userid)
+            if not members:
+                del self._members[gid]
+                self._unwatch(gid)
+
+    def _drop(self, userid: int) -> None:
+        local = self._locals.pop(userid)
+        for gid in list(local.gids):
+            self._leave(gid, userid, local)
+        self._unwatch(userid)
+
+    def _watch(self, topic: int) -> None:
+        self._since[topic] = now_ms()
+        self._bus.watch(topic)
+
+    def _unwatch(self, topic: int) -> None:
+        del self._since[topic]
+        self._bus.unwatch(topic)
+
+    def _sweep(self) -> None:
+        """Those who did not come back."""
+        now = self._loop.time()
+        for userid, local in list(self._locals.items()):
+            if self._clients.of(userid):
+                local.leaves_at = now + LINGER_S
+            elif local.leaves_at < now and local.loading is None:
+                self._drop(userid)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            self._sweep()
+            hurried = self._hurry.is_set()
+            self._hurry.clear()
+            began, began_ms = self._loop.time(), now_ms()
+            after_ms = self._looked_enough(began)
+            topics = list(self._since)
+            slices = [topics[start : start + TOPICS] for start in range(0, len(topics), TOPICS)]
+            ok = True
+            for number, some in enumerate(slices):
+                try:
+                    await self._look(some, after_ms)
+                except StorageAway:
+                    ok = False
+                except Exception:
+                    ok = False
+                    log.exception("audience_look_failed")
+                if not hurried:
+                    await self._rest_until(began + (number + 1) * ROUND_S / len(slices))
+            if ok:
+                self._looked.append((began, began_ms))
+            await self._rest_until(began + ROUND_S)
+
+    async def _rest_until(self, when: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(when):
+                await self._hurry.wait()
+
+    def _looked_enough(self, now: float) -> int:
+        """From when on, in milliseconds since 1970, entries may have been missed.
+
+        That is the beginning of a round that is old enough for all from before it to be durable.
+        """
+        while len(self._looked) > 1 and self._looked[1][0] <= now - SLACK_S:
+            self._looked.pop(0)
+        return self._looked[0][1] if self._looked else 0
+
+    async def _look(self, topics: list[int], after_ms: int) -> None:
+        since = min((self._since.get(topic, now_ms()) for topic in topics), default=0)
+        after_ms = max(after_ms, since) - int(1000 * RIPE_S)
+        before_ms = now_ms() - int(1000 * RIPE_S)
+        newest = await self._messages.newest(topics, first_id_of(after_ms), first_id_of(before_ms))
+        for conv, seq in newest.items():
+            await self.sequence.look(conv, seq)
+
+
+def _take_exception(done: "asyncio.Future[None]") -> None:
+    if not done.cancelled():
+        done.exception()

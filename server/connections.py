@@ -1,0 +1,72 @@
+"""Connections coming and going: what has to be told, in one place for both protocols."""
+
+import secrets
+
+from server.audience import Audience
+from server.clients import AddressCounter, ClientMap, ClientNode
+from server.errors import Close
+from server.metrics import Metrics
+from server.model import User
+from server.registry import Registry
+
+
+class Connections:
+    """Binds and unbinds. Of a service of one node, ``audience`` and ``registry`` are None."""
+
+    def __init__(
+        self,
+        clients: ClientMap,
+        addresses: AddressCounter,
+        metrics: Metrics,
+        audience: Audience | None,
+        registry: Registry | None,
+    ) -> None:
+        self._clients = clients
+        self._addresses = addresses
+        self._metrics = metrics
+        self._audience = audience
+        self.registry = registry
+
+    async def arrive(self, userid: int) -> None:
+        """Before the first :meth:`bind` of a user: what is for them is brought here from now on.
+
+        Raises ``StorageAway``.
+        """
+        if self._audience is not None:
+            await self._audience.arrive(userid)
+
+    async def claim(self, user: User, wanted: str) -> tuple[str, str]:
+        """A key, empty where none is needed, and a resource that no other connection has."""
+        if self.registry is not None:
+            return await self.registry.claim(user, wanted)
+        taken = {node.resource for node in self._clients.of(user.id)}
+        resource = wanted or secrets.token_hex(4)
+        while resource in taken:
+            resource = f"{wanted or 'r'}-{secrets.token_hex(4)}"
+        return "", resource
+
+    def disclaim(self, key: str) -> None:
+        """The connection was gone before it was bound."""
+        if self.registry is not None:
+            self.registry.unbound(key)
+
+    def bind(self, node: ClientNode) -> None:
+        """A connection can be written to from now on. The user's oldest gives way to it.
+
+        Raises ``busy``.
+        """
+        oldest = self._clients.bind(node)
+        self._addresses.enter(node.address)
+        self._metrics.connected(node.codec.name)
+        if self.registry is not None:
+            self.registry.bound(node)
+        if oldest is not None:
+            oldest.end(Close.REPLACED)
+
+    def unbind(self, node: ClientNode) -> None:
+        """A bound connection is gone."""
+        self._clients.unbind(node)
+        self._addresses.leave(node.address)
+        self._metrics.disconnected(node.codec.name)
+        if self.registry is not None:
+            self.registry.unbound(node.key)

@@ -1,0 +1,134 @@
+"""What is carried to connections: messages on their way, and hints."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import msgspec
+
+from server.model import Group, Message, User
+
+if TYPE_CHECKING:
+    from server.clients import ClientNode
+
+
+class Passed(Protocol):
+    """What a codec needs to know of a message that it passes on."""
+
+    @property
+    def message(self) -> Message: ...
+
+    @property
+    def author(self) -> User: ...
+
+    @property
+    def recipient(self) -> User | None: ...
+
+    @property
+    def resource(self) -> str:
+        """That of the author's connection, empty where it had none or it is not known."""
+
+    @property
+    def xml(self) -> str:
+        """Serialised XMPP child elements that JSON clients cannot show."""
+
+
+class Delivery(msgspec.Struct, array_like=True, tag=1):
+    """A durable message from elsewhere: from another node, or read from the history.
+
+    ``before``: the id of the conversation's entry before it, 0 for none.
+    """
+
+    message: Message
+    conv: str
+    author: User
+    recipient: User | None
+    resource: str
+    xml: str
+    before: int
+
+    node: ClassVar[None] = None
+    group: ClassVar[None] = None
+
+
+class Envelope:
+    """A message that a connection of this node sent.
+
+    ``owners``: in whose archives it goes, both users' or the group's; so also whose connections
+    it is for. ``origin``: whatever the sender's codec needs to answer. ``dup``: the history had it
+    already. ``before``: as in :class:`Delivery`.
+    """
+
+    __slots__ = (
+        "answered",
+        "author",
+        "before",
+        "conv",
+        "document",
+        "dup",
+        "group",
+        "message",
+        "node",
+        "origin",
+        "owners",
+        "queued_at",
+        "recipient",
+        "size",
+        "xml",
+    )
+
+    def __init__(
+        self,
+        message: Message,
+        conv: str,
+        node: "ClientNode",
+        recipient: User | None,
+        group: Group | None,
+        owners: tuple[int, ...],
+        xml: str = "",
+        origin: Any = None,
+    ) -> None:
+        self.message = message
+        self.conv = conv
+        self.node = node
+        self.author = node.user
+        self.recipient = recipient
+        self.group = group
+        self.owners = owners
+        self.xml = xml
+        self.origin = origin
+        self.document = b""
+        # About how many bytes it keeps until it is stored.
+        widest = 1 if message.content.isascii() else 4
+        others = len(message.url) + len(message.pic) + len(message.memo) + len(xml)
+        self.size = 512 + widest * len(message.content) + 4 * others
+        self.queued_at = 0.0
+        self.answered = False
+        self.dup = False
+        self.before = 0
+
+    @property
+    def resource(self) -> str:
+        return self.node.resource
+
+
+class Presence(msgspec.Struct):
+    """An XMPP presence on its way to the sender's own other resources.
+
+    ``rest``: the stanza from its ``from`` attribute on, before which each stream writes its own
+    beginning; ``to``: a bare JID.
+    """
+
+    to: str
+    rest: str
+
+
+class Event(msgspec.Struct, gc=False):
+    """A hint for ``userids`` and for the members of the group ``gid`` but those in ``but``.
+
+    ``body``: the JSON frame (cmd 13, 20–23), ready to be encoded, or a :class:`Presence`.
+    """
+
+    userids: Collection[int]
+    body: msgspec.Struct
+    gid: int = 0
+    but: Collection[int] = ()

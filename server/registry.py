@@ -1,0 +1,211 @@
+"""Who is connected to which node, in the database, so that each node can ask about the others.
+
+A node is alive while it renews its lease. What the registry says of a node without one is out of
+date; whoever notices tells the users here what it means for them.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from server.changes import Changes
+from server.clients import ClientMap, ClientNode, now_ms
+from server.deliveries import Event, Presence
+from server.errors import Close, StorageAway
+from server.model import User
+from server.ports import ConnectionStore, Document
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 20.0
+RENEW_S = 5.0
+"""So a node that was killed is missed within 25 s, where 45 are allowed."""
+FLUSH_S = 0.25
+BURIED_S = 60.0
+"""After which every other node has noticed, and its entries may go."""
+
+
+class Registry:
+    """One per node of a service of several. ``give``: hands an event to connections here."""
+
+    def __init__(
+        self,
+        store: ConnectionStore,
+        changes: Changes,
+        clients: ClientMap,
+        *,
+        connections_per_user: int,
+        give: Callable[[Event], None],
+    ) -> None:
+        self.node_id = secrets.token_hex(6)
+        self._store = store
+        self._changes = changes
+        self._clients = clients
+        self._limit = connections_per_user
+        self._give = give
+        self._count = 0
+        self._alive: set[str] = {self.node_id}
+        self._come: dict[str, Document] = {}
+        self._gone: set[str] = set()
+        self._check: set[int] = set()
+        self._dead: dict[str, float] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        changes.on("gave-way", self._gave_way)
+
+    async def start(self) -> None:
+        """Takes the first lease. Raises ``StorageAway``."""
+        await self._renew()
+        self._tasks = [
+            asyncio.create_task(self._renew_for_ever(), name="lease"),
+            asyncio.create_task(self._flush_for_ever(), name="registry"),
+        ]
+
+    async def close(self) -> None:
+        """Takes this node out of the book."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        try:
+            await self._store.bury(self.node_id)
+        except StorageAway:
+            log.info("lease_left_to_expire")
+
+    def bound(self, node: ClientNode) -> None:
+        """A connection is there; one that has claimed its resource is in the book already."""
+        if not node.key:
+            node.key = self._new_key()
+            self._come[node.key] = self._document(node.key, node.userid)
+        self._check.add(node.userid)
+
+    def unbound(self, key: str) -> None:
+        if self._come.pop(key, None) is None:
+            self._gone.add(key)
+
+    async def claim(self, user: User, wanted: str) -> tuple[str, str]:
+        """A key and a resource (``wanted``, if it is free) that no other connection has."""
+        resource = wanted or secrets.token_hex(4)
+        key = self._new_key()
+        try:
+            while True:
+                document = {**self._document(key, user.id), "resource": resource}
+                holder = await self._store.claim(document)
+                if holder is None:
+                    return key, resource
+                if holder["node"] in self._alive:
+                    resource = f"{wanted}-{secrets.token_hex(4)}"
+                else:
+                    await self._store.remove([holder["_id"]])
+        except StorageAway:
+            resource = f"{wanted or 'r'}-{secrets.token_hex(4)}"
+            self._come[key] = {**self._document(key, user.id), "resource": resource}
+            return key, resource
+
+    async def present(self, node: ClientNode, presence: str, farewell: str) -> None:
+        """What an XMPP connection's presence is now (empty: none), and what ends it."""
+        if node.key in self._come:
+            self._come[node.key] |= {"presence": presence, "farewell": farewell}
+            return
+        try:
+            await self._store.set(node.key, {"presence": presence, "farewell": farewell})
+        except StorageAway:
+            log.info("presence_not_stored user=%d", node.userid)
+
+    async def presences(self, userid: int) -> list[str]:
+        """Those of the user's connections to other nodes."""
+        try:
+            found = await self._store.of_users([userid])
+        except StorageAway:
+            return []
+        others = self._alive - {self.node_id}
+        return [
+            each["presence"] for each in found if each.get("presence") and each["node"] in others
+        ]
+
+    def _new_key(self) -> str:
+        self._count += 1
+        return f"{self.node_id}.{self._count}"
+
+    def _document(self, key: str, userid: int) -> Document:
+        return {"_id": key, "node": self.node_id, "userid": userid, "since": now_ms()}
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            try:
+                await self._flush()
+            except StorageAway:
+                continue
+            except Exception:
+                log.exception("registry_not_written")
+
+    async def _flush(self) -> None:
+        if come := list(self._come.values()):
+            await self._store.insert(come)
+            for document in come:
+                self._come.pop(document["_id"], None)
+        if gone := list(self._gone):
+            await self._store.remove(gone)
+            self._gone.difference_update(gone)
+        if check := list(self._check):
+            self._check.clear()
+            await self._enforce_limit(check)
+
+    async def _enforce_limit(self, userids: list[int]) -> None:
+        """The oldest of a user's connections gives way, wherever it is."""
+        by_user: dict[int, list[Document]] = {}
+        for each in await self._store.of_users(userids):
+            if each["node"] in self._alive:
+                by_user.setdefault(each["userid"], []).append(each)
+        for userid, found in by_user.items():
+            found.sort(key=lambda each: (each["since"], each["_id"]))
+            for each in found[: max(0, len(found) - self._limit)]:
+                await self._changes.add("gave-way", userid=userid, key=each["_id"])
+
+    def _gave_way(self, userid: int, key: str) -> None:
+        for node in self._clients.of(userid):
+            if node.key == key:
+                node.end(Close.REPLACED)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._renew()
+            except StorageAway:
+                continue
+            except Exception:
+                log.exception("lease_not_renewed")
+
+    async def _renew(self) -> None:
+        if not await self._store.renew(self.node_id, LEASE_S):
+            self._come_back()
+        alive = set(await self._store.alive()) | {self.node_id}
+        lost, self._alive = self._alive - alive, alive
+        now = asyncio.get_running_loop().time()
+        for node_id in lost:
+            log.warning("node_lost id=%s", node_id)
+            self._dead[node_id] = now
+            await self._tell_users(node_id)
+        for node_id in [dead for dead, at in self._dead.items() if now - at > BURIED_S]:
+            await self._store.bury(node_id)
+            del self._dead[node_id]
+
+    def _come_back(self) -> None:
+        """The first lease, or the others took us for dead and wiped us out of the book."""
+        for node in self._clients.everyone():
+            if node.key and node.key not in self._gone:
+                known = self._come.setdefault(node.key, self._document(node.key, node.userid))
+                if node.resource:
+                    known.setdefault("resource", node.resource)
+                presence, farewell = node.presence()
+                known |= {"presence": presence, "farewell": farewell}
+
+    async def _tell_users(self, node_id: str) -> None:
+        """Other connections of theirs hear that those to the lost node are gone."""
+        for each in await self._store.of_node(node_id):
+            nodes = self._clients.of(each["userid"])
+            if nodes and each.get("presence"):
+                body = Presence(nodes[0].user.jid, each["farewell"])
+                self._give(Event((each["userid"],), body))

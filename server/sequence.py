@@ -1,0 +1,281 @@
+"""Each conversation in the order of its seq, each entry once, whichever node stored it.
+
+The bus may lose, repeat and reorder. A hole is filled from the history; one that the history has
+too, for ten seconds, becomes a void for good, so that nobody waits for ever and nobody skips.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from server.accounts import Accounts
+from server.clients import now_ms
+from server.deliveries import Delivery, Envelope, Event
+from server.errors import StorageAway
+from server.model import SINGLE, Message, User, ms_of
+from server.ports import MessageStore, Stored
+
+log = logging.getLogger(__name__)
+
+GATES = 200_000
+"""Conversations whose place is remembered (about 40 MiB)."""
+OVERTAKEN_S = 0.05
+"""What another node's entry overtook is mostly here by then."""
+VOID_S = 10.0
+LOOK_AGAIN_S = 0.5
+FILLS = 50
+"""Conversations read at once."""
+SLACK_MS = 2000
+"""How much the nodes' clocks, and so the times in ids, may differ."""
+PAGE = 200
+
+
+class _Gate:
+    """How far a conversation was given out: ``seq``, None when it is not known, and its id.
+
+    ``held``: what waits, None for the most part. ``shut``: even what is next has to wait.
+    """
+
+    __slots__ = ("held", "id", "seq", "shut")
+
+    def __init__(self, seq: int | None) -> None:
+        self.seq = seq
+        self.id = 0
+        self.shut = False
+        self.held: dict[int, Delivery | Envelope] | None = None
+
+
+class Sequence:
+    """``give``: what is next in its conversation. ``saw``: it is in the history.
+
+    ``watched_since(userids or gid)``: since when, in milliseconds since 1970, the bus brings what
+    is for one of these topics.
+    """
+
+    def __init__(
+        self,
+        messages: MessageStore,
+        accounts: Accounts,
+        *,
+        give: Callable[[Delivery | Envelope | Event], None],
+        give_to: Callable[[int, Delivery], None],
+        saw: Callable[[str, Message], None],
+        watched_since: Callable[[Iterable[int]], int],
+    ) -> None:
+        self._messages = messages
+        self._accounts = accounts
+        self._give = give
+        self._give_to = give_to
+        self._saw = saw
+        self._watched_since = watched_since
+        self._gates: dict[str, _Gate] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.filled = 0
+        self.voided = 0
+
+    def arrive(self, delivery: Delivery | Envelope | Event) -> None:
+        """Whatever the bus brings, or this node published."""
+        if isinstance(delivery, Event):
+            self._give(delivery)
+            return
+        conv, message = delivery.conv, delivery.message
+        if delivery.node is None:
+            self._saw(conv, message)
+        gate = self._gates.get(conv)
+        if gate is None:
+            gate = self._open(delivery)
+        if gate.held is None:
+            seq = gate.seq
+            if seq is not None:
+                if message.seq == seq + 1:
+                    gate.seq, gate.id = message.seq, message.id
+                    self._give(delivery)
+                    return
+                if message.seq <= seq:
+                    return
+                self._doubt(conv, gate)
+            gate.held = {}
+            self._start(self._fill(conv, gate))
+        gate.held[message.seq] = delivery
+        if gate.seq is not None and message.seq == gate.seq + 1 and not gate.shut:
+            self._drain(gate)
+
+    async def look(self, conv: str, newest: int) -> None:
+        """The history has entries up to ``newest``: gives out those that were not."""
+        gate = self._gates.get(conv)
+        if gate is None:
+            gate = self._gates[conv] = _Gate(None)
+        if gate.held is not None or (gate.seq is not None and gate.seq >= newest):
+            return
+        self._doubt(conv, gate)
+        gate.held = {}
+        self._start(self._fill(conv, gate, newest))
+        while len(self._tasks) > FILLS:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def catch_up(self, conv: str, userid: int, floor: int) -> None:
+        """A new member of a group, connected here, gets what is above ``floor``."""
+        self._start(self._catch_up(conv, userid, floor))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _open(self, delivery: Delivery | Envelope) -> _Gate:
+        message = delivery.message
+        seq: int | None = None
+        if message.seq == 1 or (
+            delivery.before and ms_of(delivery.before) < self._since(delivery.conv)
+        ):
+            seq = message.seq - 1
+        self._forget_some()
+        gate = self._gates[delivery.conv] = _Gate(seq)
+        return gate
+
+    def _forget_some(self) -> None:
+        if len(self._gates) >= GATES:
+            for conv in list(self._gates)[: GATES // 10]:
+                if self._gates[conv].held is None:
+                    del self._gates[conv]
+
+    def _since(self, conv: str) -> int:
+        return self._watched_since(_topics(conv)) - SLACK_MS
+
+    def _doubt(self, conv: str, gate: _Gate) -> None:
+        """Where nobody here was listening for a while, what came then is not missing."""
+        if gate.seq is not None and ms_of(gate.id) < self._since(conv):
+            gate.seq = None
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fill(self, conv: str, gate: _Gate, newest: int = 0) -> None:
+        """Reads what is missing, until nothing waits. ``newest``: the history's last, if known."""
+        loop = asyncio.get_running_loop()
+        if not newest:
+            await asyncio.sleep(OVERTAKEN_S)
+        hole_since = loop.time()
+        hole = gate.seq
+        try:
+            while True:
+                if gate.seq is not None:
+                    self._drain(gate)
+                if not gate.held and (gate.seq is not None and gate.seq >= newest):
+                    return
+                try:
+                    if gate.seq is None:
+                        await self._find_place(conv, gate, newest)
+                        continue
+                    await self._read(conv, gate)
+                    self._drain(gate)
+                    if gate.held and loop.time() - hole_since > VOID_S and hole == gate.seq:
+                        await self._make_void(conv, gate.seq + 1)
+                        continue
+                except StorageAway:
+                    hole_since = loop.time()
+                if gate.seq != hole:
+                    hole, hole_since = gate.seq, loop.time()
+                elif not gate.held:
+                    return  # what was said to be the newest is not there (any more)
+                else:
+                    await asyncio.sleep(LOOK_AGAIN_S)
+        except Exception:
+            log.exception("sequence_failed conv=%s", conv)
+            self._gates.pop(conv, None)
+        finally:
+            gate.held = None
+
+    def _drain(self, gate: _Gate) -> None:
+        held = gate.held
+        assert held is not None and gate.seq is not None  # noqa: S101
+        while held:
+            delivery = held.pop(gate.seq + 1, None)
+            if delivery is None:
+                break
+            gate.seq, gate.id = delivery.message.seq, delivery.message.id
+            self._give(delivery)
+        for seq in [seq for seq in held if seq <= gate.seq]:
+            del held[seq]
+
+    async def _find_place(self, conv: str, gate: _Gate, newest: int) -> None:
+        """Where those who listen here have come to: behind the last from before they did."""
+        since = self._since(conv)
+        place = min(gate.held) if gate.held else newest + 1
+        while True:
+            page = await self._messages.page(conv, above=0, after=None, before=place, limit=PAGE)
+            missed = [message for message in page if ms_of(message.id) >= since]
+            if missed:
+                place = missed[0].seq
+            if len(missed) < PAGE:
+                gate.seq = place - 1
+                return
+
+    async def _read(self, conv: str, gate: _Gate) -> None:
+        """From the history, what follows; as much as one page holds."""
+        assert gate.seq is not None and gate.held is not None  # noqa: S101
+        before = min(gate.held) if gate.held else None
+        found = await self._messages.entries(conv, gate.seq, before, PAGE)
+        for delivery in await self._deliveries(found):
+            gate.held.setdefault(delivery.message.seq, delivery)
+        if gate.seq + 1 in gate.held:
+            self.filled += len(found)
+            log.info("hole_filled conv=%s seq=%d entries=%d", conv, gate.seq + 1, len(found))
+
+    async def _make_void(self, conv: str, seq: int) -> None:
+        """If somebody stores an entry there first, that one is read instead."""
+        await self._messages.void(conv, seq, now_ms())
+        self.voided += 1
+        log.warning("void_made conv=%s seq=%d", conv, seq)
+
+    async def _catch_up(self, conv: str, userid: int, floor: int) -> None:
+        gate = self._gates.get(conv)
+        if gate is None:
+            gate = self._gates[conv] = _Gate(floor)
+        while gate.held is not None:  # noqa: ASYNC110 (rare, and soon over)
+            await asyncio.sleep(OVERTAKEN_S)
+        gate.held, gate.shut = {}, True
+        newest, above = 0, floor
+        try:
+            while gate.seq is not None and above < gate.seq:
+                found = await self._messages.entries(conv, above, gate.seq + 1, PAGE)
+                for delivery in await self._deliveries(found):
+                    self._give_to(userid, delivery)
+                if not found:
+                    break
+                above = found[-1].message.seq
+            # What came before anybody here listened for this group was not brought.
+            last = await self._messages.last(conv)
+            newest = last.seq if last else 0
+        except StorageAway:
+            log.info("member_not_caught_up conv=%s user=%d", conv, userid)
+        finally:
+            gate.shut = False
+        await self._fill(conv, gate, newest)
+
+    async def _deliveries(self, entries: list[Stored]) -> list[Delivery]:
+        users: set[int] = set()
+        for entry in entries:
+            users.add(entry.message.userid)
+            if entry.message.cmd == SINGLE:
+                users.add(entry.message.dstid)
+        known = await self._accounts.users(users - {0})
+        deliveries = []
+        for entry in entries:
+            message = entry.message
+            author = known.get(message.userid) or User(message.userid)
+            recipient = known.get(message.dstid) if message.cmd == SINGLE else None
+            deliveries.append(Delivery(message, entry.conv, author, recipient, "", entry.xml, 0))
+        return deliveries
+
+
+def _topics(conv: str) -> tuple[int, ...]:
+    """Whose connections a conversation is for: its two users, or the group."""
+    if conv.startswith("g"):
+        return (int(conv[1:]),)
+    low, _, high = conv.partition("-")
+    return int(low), int(high)
