@@ -56,7 +56,7 @@ class Wire(Pipe):
     compressed, either way.
     """
 
-    __slots__ = ("_frames", "_parser", "_silence_s", "deflates", "session")
+    __slots__ = ("_frames", "_parser", "_silence_s", "deflates", "early", "session")
 
     def __init__(
         self, max_message_bytes: int, outbox_bytes: int, silence_s: float, *, deflates: bool = False
@@ -64,9 +64,18 @@ class Wire(Pipe):
         super().__init__(outbox_bytes)
         self.session: Session | None = None
         self.deflates = deflates
+        self.early = b""
         self._parser = FrameParser(max_message_bytes, deflates=deflates)
         self._frames: Sequence[Frame] = ()
         self._silence_s = silence_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.early:
+            # Before anything that the transport reads.
+            self.feed(self.early)
+            self.early = b""
+            asyncio.get_running_loop().call_soon(self._parse)
 
     def end(self, why: Close) -> None:
         """Sends a close frame and waits a little for the peer's."""
@@ -205,7 +214,7 @@ class Takeover(WebSocketProtocol13):
 
 async def _move(wire: Wire, stream: IOStream) -> None:
     """From Tornado's stream to a transport of the loop, with what was read too early."""
-    early = bytes(stream._read_buffer[: stream._read_buffer_size])
+    wire.early = bytes(stream._read_buffer[: stream._read_buffer_size])
     sock = socket.socket(fileno=socket.dup(stream.socket.fileno()))
     sock.setblocking(False)
     stream.close()
@@ -217,8 +226,6 @@ async def _move(wire: Wire, stream: IOStream) -> None:
         sock.close()
         wire.connection_lost(None)
         return
-    if early:
-        wire.data_received(early)
 
 
 class WireHandler(QuietErrors, WebSocketHandler):

@@ -137,6 +137,7 @@ class XmppSession:
         if node is None:
             return
         self.services.connections.unbind(node)
+        self.services.offline.left(node.userid)
         if self._presence:
             self._presence = ""
             self._tell_resources(self._unavailable())

@@ -6,6 +6,7 @@ Kept in memory while it moves and stored in the background, so that a crash repe
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from server.errors import StorageAway
 from server.ports import AccountStore
@@ -21,6 +22,7 @@ class Offline:
     def __init__(self, store: AccountStore) -> None:
         self._store = store
         self._moved: dict[int, int] = {}
+        self._hurry = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="offline")
 
     async def pointer(self, userid: int) -> int:
@@ -33,13 +35,21 @@ class Offline:
         if message_id > self._moved.get(userid, 0):
             self._moved[userid] = message_id
 
+    def left(self, userid: int) -> None:
+        """An XMPP client is gone, and may be on another node in a moment."""
+        if userid in self._moved:
+            self._hurry.set()
+
     async def close(self) -> None:
         self._task.cancel()
         await self._flush()
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(STORE_EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STORE_EVERY_S):
+                    await self._hurry.wait()
+            self._hurry.clear()
             await self._flush()
 
     async def _flush(self) -> None:

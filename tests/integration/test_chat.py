@@ -372,16 +372,16 @@ async def test_unanswered_sends_beyond_64_all_get_their_ack(node: Node) -> None:
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_two_hundred_connections_come_and_go_without_a_trace(node: Node) -> None:
+async def test_two_hundred_connections_come_and_go_without_a_trace(one_node: Node) -> None:
     """After clients left, the connection gauge is what it was."""
 
     async def count() -> float:
-        _, _, response = await http(node, "GET", "/metrics")
+        _, _, response = await http(one_node, "GET", "/metrics")
         lines = response.body.decode().splitlines()
         found = [line for line in lines if line.startswith('tandem_connections{protocol="json"}')]
         return float(found[0].split()[-1]) if found else 0
 
-    me = await JsonClient.register(node)
+    me = await JsonClient.register(one_node)
     before = await count()
     devices = [me.another_device() for _ in range(50)]
     await asyncio.gather(*(device.connect() for device in devices))

@@ -121,14 +121,14 @@ ORIGINS = {
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_handshake_from_foreign_origins_is_refused(node: Node) -> None:
+async def test_handshake_from_foreign_origins_is_refused(one_node: Node) -> None:
     """Only the service's own origin may connect, whatever Sec-Fetch-Site claims."""
-    me = await JsonClient.register(node)
+    me = await JsonClient.register(one_node)
     query = f"id={me.id}&token={me.token}"
     for origin, expected in ORIGINS.items():
-        sent = origin.format(port=node.port)
-        assert await handshake(node, query, Origin=sent) == expected, origin
-        claimed = await handshake(node, query, Origin=sent, Sec_Fetch_Site="same-origin")
+        sent = origin.format(port=one_node.port)
+        assert await handshake(one_node, query, Origin=sent) == expected, origin
+        claimed = await handshake(one_node, query, Origin=sent, Sec_Fetch_Site="same-origin")
         assert claimed == expected, origin
 
 

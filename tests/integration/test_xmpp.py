@@ -440,13 +440,13 @@ ATTACKS: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("name", ATTACKS)
-async def test_bad_xml_over_tcp_gets_the_stream_error(node: Node, name: str) -> None:
+async def test_bad_xml_over_tcp_gets_the_stream_error(one_node: Node, name: str) -> None:
     """The stream ends with the RFC's condition (RFC 6120 section 4.9.3), for this peer alone."""
     sent, conditions = ATTACKS[name]
-    heard = await talk(node, sent)
+    heard = await talk(one_node, sent)
     assert any(condition in heard for condition in conditions.split(b"|")), heard
     assert heard.rstrip().endswith(b"</stream:stream>")
-    status, _, _ = await http(node, "GET", "/livez")
+    status, _, _ = await http(one_node, "GET", "/livez")
     assert status == 200
 
 

@@ -129,9 +129,9 @@ ATTACKS = {
 
 @pytest.mark.gen_test(timeout=30)
 @pytest.mark.parametrize("name", ATTACKS)
-async def test_bad_xml_over_websocket_gets_a_stream_error(node: Node, name: str) -> None:
+async def test_bad_xml_over_websocket_gets_a_stream_error(one_node: Node, name: str) -> None:
     """The stream is opened if need be, told its error, and closed."""
-    socket = await Socket.open(node)
+    socket = await Socket.open(one_node)
     socket.send(ATTACKS[name])
     frames = await socket.rest()
     assert any("<stream:error" in frame for frame in frames), frames

@@ -205,6 +205,14 @@ class TwoNodes:
     def chat_url(self) -> str:
         return self.pick().chat_url
 
+    @property
+    def port(self) -> int:
+        return self.pick().port
+
+    @property
+    def xmpp_port(self) -> int:
+        return self.pick().xmpp_port
+
     def log(self) -> str:
         return self.one.log() + self.two.log()
 
