@@ -93,7 +93,7 @@ class Registry:
                 holder = await self._store.claim(document)
                 if holder is None:
                     return key, resource
-                if holder["node"] in self._alive:
+                if await self._living([holder]):
                     resource = f"{wanted}-{secrets.token_hex(4)}"
                 else:
                     await self._store.remove([holder["_id"]])
@@ -116,12 +116,17 @@ class Registry:
         """Those of the user's connections to other nodes."""
         try:
             found = await self._store.of_users([userid])
+            living = await self._living([each for each in found if each.get("presence")])
         except StorageAway:
             return []
-        others = self._alive - {self.node_id}
-        return [
-            each["presence"] for each in found if each.get("presence") and each["node"] in others
-        ]
+        return [each["presence"] for each in living if each["node"] != self.node_id]
+
+    async def _living(self, connections: list[Document]) -> list[Document]:
+        """Those whose node is alive; it may be newer than our last look at the leases."""
+        nodes = {each["node"] for each in connections}
+        if not nodes <= self._alive:
+            self._alive |= set(await self._store.alive())
+        return [each for each in connections if each["node"] in self._alive]
 
     def _new_key(self) -> str:
         self._count += 1
@@ -155,9 +160,8 @@ class Registry:
     async def _enforce_limit(self, userids: list[int]) -> None:
         """The oldest of a user's connections gives way, wherever it is."""
         by_user: dict[int, list[Document]] = {}
-        for each in await self._store.of_users(userids):
-            if each["node"] in self._alive:
-                by_user.setdefault(each["userid"], []).append(each)
+        for each in await self._living(await self._store.of_users(userids)):
+            by_user.setdefault(each["userid"], []).append(each)
         for userid, found in by_user.items():
             found.sort(key=lambda each: (each["since"], each["_id"]))
             for each in found[: max(0, len(found) - self._limit)]:

@@ -1,5 +1,7 @@
 """Groups: made over HTTP, talked in over WebSocket, seen by members only."""
 
+import asyncio
+
 import pytest
 
 from tests.support.json_client import JsonClient, http
@@ -91,7 +93,7 @@ async def test_member_who_left_sees_and_says_nothing_more(node: Node) -> None:
     assert (await bob.expect(cmd=2))["reason"] == "not-a-member"
     path = f"/api/messages?chat=11&dstid={gid}"
     async with asyncio.timeout(5):  # what another node knows, too
-        while (await http(node, "GET", path, token=bob.token))[0] != 403:
+        while (await http(node, "GET", path, token=bob.token))[0] != 403:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     bob.send(cmd=30)
     assert (await bob.expect(cmd=30))["conversations"] == []
