@@ -77,10 +77,10 @@ class Audience:
         """The group's members who are connected here."""
         return self._members.get(gid, ())
 
-    def watched_since(self, topics: Iterable[int]) -> int:
-        """Since when one of them is watched: milliseconds since 1970, now if none is."""
+    def watched_since(self, topics: Iterable[int]) -> int | None:
+        """Since when one of them is watched: milliseconds since 1970, None if none is."""
         since = self._since
-        return min((since[topic] for topic in topics if topic in since), default=now_ms())
+        return min((since[topic] for topic in topics if topic in since), default=None)
 
     async def arrive(self, userid: int) -> None:
         """Before a connection is bound: from now on what is for this user comes here.
@@ -160,6 +160,7 @@ class Audience:
     def _unwatch(self, topic: int) -> None:
         del self._since[topic]
         self._bus.unwatch(topic)
+        self.sequence.unwatched(topic)
 
     def _sweep(self) -> None:
         """Those who did not come back."""

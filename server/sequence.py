@@ -18,8 +18,8 @@ from server.ports import MessageStore, Stored
 
 log = logging.getLogger(__name__)
 
-GATES = 200_000
-"""Conversations whose place is remembered (about 40 MiB)."""
+GATES = 100_000
+"""Conversations whose place is remembered (about 60 MiB)."""
 OVERTAKEN_S = 0.05
 """What another node's entry overtook is mostly here by then."""
 VOID_S = 10.0
@@ -32,16 +32,15 @@ PAGE = 200
 
 
 class _Gate:
-    """How far a conversation was given out: ``seq``, None when it is not known, and its id.
+    """How far a conversation was given out: ``seq``, None when it is not known.
 
     ``held``: what waits, None for the most part. ``shut``: even what is next has to wait.
     """
 
-    __slots__ = ("held", "id", "seq", "shut")
+    __slots__ = ("held", "seq", "shut")
 
     def __init__(self, seq: int | None) -> None:
         self.seq = seq
-        self.id = 0
         self.shut = False
         self.held: dict[int, Delivery | Envelope] | None = None
 
@@ -49,8 +48,8 @@ class _Gate:
 class Sequence:
     """``give``: what is next in its conversation. ``saw``: it is in the history.
 
-    ``watched_since(userids or gid)``: since when, in milliseconds since 1970, the bus brings what
-    is for one of these topics.
+    ``watched_since(topics)``: since when, in milliseconds since 1970, the bus brings what is for
+    one of these users or groups; None: it does not.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Sequence:
         give: Callable[[Delivery | Envelope | Event], None],
         give_to: Callable[[int, Delivery], None],
         saw: Callable[[str, Message], None],
-        watched_since: Callable[[Iterable[int]], int],
+        watched_since: Callable[[Iterable[int]], int | None],
     ) -> None:
         self._messages = messages
         self._accounts = accounts
@@ -70,6 +69,8 @@ class Sequence:
         self._saw = saw
         self._watched_since = watched_since
         self._gates: dict[str, _Gate] = {}
+        self._convs: dict[int, set[str]] = {}
+        self._evicted_at = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.filled = 0
         self.voided = 0
@@ -89,12 +90,11 @@ class Sequence:
             seq = gate.seq
             if seq is not None:
                 if message.seq == seq + 1:
-                    gate.seq, gate.id = message.seq, message.id
+                    gate.seq = message.seq
                     self._give(delivery)
                     return
                 if message.seq <= seq:
                     return
-                self._doubt(conv, gate)
             gate.held = {}
             self._start(self._fill(conv, gate))
         gate.held[message.seq] = delivery
@@ -103,16 +103,19 @@ class Sequence:
 
     async def look(self, conv: str, newest: int) -> None:
         """The history has entries up to ``newest``: gives out those that were not."""
-        gate = self._gates.get(conv)
-        if gate is None:
-            gate = self._gates[conv] = _Gate(None)
+        gate = self._gates.get(conv) or self._new(conv, None)
         if gate.held is not None or (gate.seq is not None and gate.seq >= newest):
             return
-        self._doubt(conv, gate)
         gate.held = {}
         self._start(self._fill(conv, gate, newest))
         while len(self._tasks) > FILLS:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def unwatched(self, topic: int) -> None:
+        """What is published for this user or group does not come any more."""
+        for conv in list(self._convs.get(topic, ())):
+            if self._watched_since(_topics(conv)) is None:
+                self._close(conv)
 
     def catch_up(self, conv: str, userid: int, floor: int) -> None:
         """A new member of a group, connected here, gets what is above ``floor``."""
@@ -131,23 +134,31 @@ class Sequence:
             delivery.before and ms_of(delivery.before) < self._since(delivery.conv)
         ):
             seq = message.seq - 1
-        self._forget_some()
-        gate = self._gates[delivery.conv] = _Gate(seq)
+        return self._new(delivery.conv, seq)
+
+    def _new(self, conv: str, seq: int | None) -> _Gate:
+        if len(self._gates) >= GATES:
+            self._evicted_at = now_ms()
+            for old in list(self._gates)[: GATES // 10]:
+                self._close(old)
+        gate = self._gates[conv] = _Gate(seq)
+        for topic in _topics(conv):
+            self._convs.setdefault(topic, set()).add(conv)
         return gate
 
-    def _forget_some(self) -> None:
-        if len(self._gates) >= GATES:
-            for conv in list(self._gates)[: GATES // 10]:
-                if self._gates[conv].held is None:
-                    del self._gates[conv]
+    def _close(self, conv: str) -> None:
+        if self._gates[conv].held is None:
+            del self._gates[conv]
+            for topic in _topics(conv):
+                convs = self._convs[topic]
+                convs.discard(conv)
+                if not convs:
+                    del self._convs[topic]
 
     def _since(self, conv: str) -> int:
-        return self._watched_since(_topics(conv)) - SLACK_MS
-
-    def _doubt(self, conv: str, gate: _Gate) -> None:
-        """Where nobody here was listening for a while, what came then is not missing."""
-        if gate.seq is not None and ms_of(gate.id) < self._since(conv):
-            gate.seq = None
+        """What is older was given out, or is for those who came later to read by themselves."""
+        since = self._watched_since(_topics(conv))
+        return max(now_ms() if since is None else since, self._evicted_at) - SLACK_MS
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -186,7 +197,7 @@ class Sequence:
                     await asyncio.sleep(LOOK_AGAIN_S)
         except Exception:
             log.exception("sequence_failed conv=%s", conv)
-            self._gates.pop(conv, None)
+            gate.seq = None
         finally:
             gate.held = None
 
@@ -197,7 +208,7 @@ class Sequence:
             delivery = held.pop(gate.seq + 1, None)
             if delivery is None:
                 break
-            gate.seq, gate.id = delivery.message.seq, delivery.message.id
+            gate.seq = delivery.message.seq
             self._give(delivery)
         for seq in [seq for seq in held if seq <= gate.seq]:
             del held[seq]
@@ -233,9 +244,7 @@ class Sequence:
         log.warning("void_made conv=%s seq=%d", conv, seq)
 
     async def _catch_up(self, conv: str, userid: int, floor: int) -> None:
-        gate = self._gates.get(conv)
-        if gate is None:
-            gate = self._gates[conv] = _Gate(floor)
+        gate = self._gates.get(conv) or self._new(conv, floor)
         while gate.held is not None:  # noqa: ASYNC110 (rare, and soon over)
             await asyncio.sleep(OVERTAKEN_S)
         gate.held, gate.shut = {}, True

@@ -15,6 +15,7 @@ from handlers.xmpp import XmppNode
 from handlers.xmpp_socket import XmppSocket
 from server.bus.local import LocalBus
 from server.clients import AddressCounter, ClientMap, ClientNode
+from server.connections import Connections
 from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import Message, User
@@ -74,15 +75,17 @@ class House:
         accounts: Any = SimpleNamespace(cached=users.get, cached_id=int)
         clients, metrics = ClientMap(10), Metrics()
         nobody: Any = None
+        bus = LocalBus()
         router = Router(
             clients,
             accounts,
             nobody,
-            LocalBus(),
+            bus,
             metrics,
             SendRate(settings.limits),
             settings.limits,
         )
+        bus.listen(router.give_out, lambda: None, lambda: None)
         store: Any = Taking()
         router.writer = Writer(
             store,
@@ -99,6 +102,7 @@ class House:
             router=router,
             settings=settings,
             clients=clients,
+            connections=Connections(clients, AddressCounter(100), metrics, None, None),
             metrics=metrics,
             accounts=accounts,
             addresses=AddressCounter(100),
