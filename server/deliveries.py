@@ -32,7 +32,7 @@ class Passed(Protocol):
         """Serialised XMPP child elements that JSON clients cannot show."""
 
 
-class Delivery(msgspec.Struct, array_like=True, tag=1):
+class Delivery(msgspec.Struct, array_like=True, tag=1, gc=False):
     """A durable message from elsewhere: from another node, or read from the history.
 
     ``before``: the id of the conversation's entry before it, 0 for none.

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from nats.aio.client import Client
+from nats.protocol.parser import Parser
 
 from server.deliveries import Delivery, Envelope, Event
 from server.settings import Bus as BusSettings
@@ -49,6 +50,35 @@ _decode = msgspec.msgpack.Decoder(Delivery | Hint | Poke).decode
 _POKE = _encode(Poke())
 
 
+class _Parser(Parser):
+    """Takes messages out of what was read, many a call; the rest is the client's own parser's."""
+
+    def __init__(self, client: Client, taken: Callable[[int, bytes], None]) -> None:
+        super().__init__(client)
+        self._taken = taken
+
+    async def parse(self, data: bytes = b"") -> None:
+        if self.buf:
+            data = bytes(self.buf) + data
+            self.buf.clear()
+        at, taken = 0, self._taken
+        while data.startswith(b"MSG ", at):
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                break
+            head = data[at:end].split()
+            start = end + 2
+            end = start + int(head[-1])
+            if len(data) < end + 2:
+                break
+            taken(int(head[2]), data[start:end])
+            at = end + 2
+        if at < len(data):
+            self.buf += data[at:]
+            if not self.buf.startswith(b"MSG "):
+                await super().parse()
+
+
 class _Client(Client):
     """The NATS client without its task and queue for each subscription.
 
@@ -59,6 +89,7 @@ class _Client(Client):
     def __init__(self, taken: Callable[[int, bytes], None]) -> None:
         super().__init__()
         self._taken = taken
+        self._ps = _Parser(self, taken)
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
@@ -244,9 +275,11 @@ class NatsBus:
         self._publish_to((POKES,), _POKE)
 
     def _publish_to(self, topics: Iterable[int], data: bytes) -> None:
-        subject, size = self._subject, len(data)
+        out, subject, size = self._out, self._subject, len(data)
+        if not out:
+            self._loop.call_soon(self._flush)
         for topic in topics:
-            self._send(b"PUB %b%d %d\r\n%b\r\n" % (subject, topic, size, data))
+            out.append(b"PUB %b%d %d\r\n%b\r\n" % (subject, topic, size, data))
 
     def _send(self, data: bytes) -> None:
         """With all else of this loop turn, when it ends."""

@@ -467,10 +467,11 @@ class Load:
     async def _connect(self, n: int, gate: asyncio.Semaphore) -> float:
         plan = self.plan
         kind = plan["kinds"][n % len(plan["kinds"])]
-        port = plan["xmpp_port"] if kind == "xmpp-tcp" else plan["port"]
+        user = plan["users"][n]
+        port = plan["xmpp_port"] if kind == "xmpp-tcp" else user.get("port", plan["port"])
         async with gate:
             began = now()
-            client = KINDS[kind](plan["users"][n], plan)
+            client = KINDS[kind](user, plan)
             local = (f"127.0.0.{1 + n // PORTS}", 0) if n >= PORTS else None
             await asyncio.get_running_loop().create_connection(
                 lambda: client, "127.0.0.1", port, local_addr=local

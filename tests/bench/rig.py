@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import resource
 import secrets
 import signal
@@ -70,7 +71,9 @@ def pinned(core: int, *command: str) -> list[str]:
 
 
 class Server:
-    """One of the two: ``tandem`` or ``plain``."""
+    """One of the two: ``tandem`` or ``plain``. ``first``: which of the users are its own."""
+
+    first = 0
 
     def __init__(
         self, name: str, process: subprocess.Popen[str], port: int, xmpp_port: int
@@ -84,10 +87,36 @@ class Server:
     def pid(self) -> int:
         return self.process.pid
 
+    def cpu_times(self) -> tuple[float, float]:
+        """Seconds in user and in system mode."""
+        return cpu_times(self.pid)
+
+    def place(self, users: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The users, with the port that each is to connect to, where they differ."""
+        return list(users)
+
     def wait_ready(self) -> None:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("ready"), f"{self.name} did not start: {line!r}"
+
+
+class Several(Server):
+    """Nodes that are one service; each user connects to one of them, by chance but for ever."""
+
+    first = 10_000
+
+    def __init__(self, name: str, nodes: Sequence[Server]) -> None:
+        super().__init__(name, nodes[0].process, nodes[0].port, nodes[0].xmpp_port)
+        self.nodes = nodes
+
+    def cpu_times(self) -> tuple[float, float]:
+        times = [node.cpu_times() for node in self.nodes]
+        return sum(user for user, _ in times), sum(system for _, system in times)
+
+    def place(self, users: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        chance = random.Random(1)
+        return [{**user, "port": chance.choice(self.nodes).port} for user in users]
 
 
 class Generator:
@@ -248,14 +277,14 @@ class Rig:
             ]
         )
 
-    async def make_group(self, number: int, members: int) -> int:
-        """A group of the first so many users; again is no change. Its id."""
-        gid = FIRST_GROUP + number
+    async def make_group(self, number: int, members: int, first: int = 0) -> int:
+        """A group of so many users; again is no change. Its id."""
+        gid = FIRST_GROUP + number + first
         if await self.database.groups.find_one({"_id": gid}):
             return gid
-        await self.populate(members)
+        await self.populate(first + members)
         now = int(time.time() * 1000)
-        ids = [user["id"] for user in self.users[:members]]
+        ids = [user["id"] for user in self.users[first : first + members]]
         await self.database.groups.insert_one(
             {
                 "_id": gid,

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.bench.rig import Generator, Rig, Server, cpu_seconds, cpu_times, rss_kib
+from tests.bench.rig import Generator, Rig, Server, cpu_seconds, rss_kib
 
 WARM_UP_S = 0.7
 PEER = 1200
@@ -235,9 +235,9 @@ TALKS = (
 )
 
 
-async def prepare(talk: Talk, rig: Rig) -> dict[str, Any]:
-    """The population that it needs; its plan."""
-    await rig.populate(talk.clients + 1)
+async def prepare(talk: Talk, rig: Rig, first: int = 0) -> dict[str, Any]:
+    """The population that it needs, from the user ``first`` on; its plan."""
+    await rig.populate(first + talk.clients + 1)
     plan: dict[str, Any] = {
         "shape": talk.shape,
         "kinds": talk.kinds,
@@ -249,7 +249,7 @@ async def prepare(talk: Talk, rig: Rig) -> dict[str, Any]:
     if talk.active:
         plan["active"] = talk.active
     if talk.shape == "fanout":
-        plan["group"] = await rig.make_group(talk.clients, talk.clients)
+        plan["group"] = await rig.make_group(talk.clients, talk.clients, first)
     if talk.shape == "pages":
         # One who is in no other scenario's pairs.
         await rig.populate(PEER + 1)
@@ -264,7 +264,7 @@ async def talk_to(
 ) -> Trial:
     """One trial. Pairs stay in one process; of a group, the senders' process paces."""
     plan = {**plan, "run": f"{secrets.token_hex(4)}-"}  # a cid names one message for ever
-    users = rig.users[: talk.clients]
+    users = server.place(rig.users[server.first : server.first + talk.clients])
     share = -(-len(users) // talk.processes // 2) * 2 if not talk.active else len(users)
     generators: list[Generator] = []
     try:
@@ -282,10 +282,10 @@ async def talk_to(
         await asyncio.sleep(WARM_UP_S)
         pids = [generator.process.pid for generator in generators]
         before = await _marks(generators)
-        spent = [*cpu_times(server.pid), cpu_seconds(rig.mongod_pid), *map(cpu_seconds, pids)]
+        spent = [*server.cpu_times(), cpu_seconds(rig.mongod_pid), *map(cpu_seconds, pids)]
         began = asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
-        now = [*cpu_times(server.pid), cpu_seconds(rig.mongod_pid), *map(cpu_seconds, pids)]
+        now = [*server.cpu_times(), cpu_seconds(rig.mongod_pid), *map(cpu_seconds, pids)]
         lasted = asyncio.get_running_loop().time() - began
         user, system, mongod, *load = (b - a for a, b in zip(spent, now, strict=True))
         cpu = user + system

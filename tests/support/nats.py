@@ -38,6 +38,11 @@ class Nats:
     def url(self) -> str:
         return f"nats://node:{self._password}@127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> "Nats":
         command = [nats_binary(), "--config", str(self._config), "--log", str(self._log)]
         self._process = subprocess.Popen(command)
