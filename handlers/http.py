@@ -154,7 +154,9 @@ def listen_http(services: Services) -> HTTPServer:
         body_timeout=limits.http_body_s,
         max_body_size=limits.http_body_bytes,
     )
-    server.add_sockets(bind_sockets(http.port, http.address, backlog=BACKLOG))
+    server.add_sockets(
+        bind_sockets(http.port, http.address, backlog=BACKLOG, reuse_port=bool(services.worker))
+    )
     return server
 
 

@@ -60,8 +60,9 @@ class MetricsPage(ApiHandler):
 
     @endpoint(public=True, media=CONTENT_TYPE)
     async def get(self) -> bytes:
-        """Counters in Prometheus' text format."""
-        return self.services.metrics.render()
+        """Counters in Prometheus' text format, of all workers where there are several."""
+        siblings = self.services.siblings
+        return self.services.metrics.render() if siblings is None else await siblings.metrics()
 
 
 class OpenApi(ApiHandler):

@@ -63,6 +63,7 @@ class XmppServers:
                     xmpp.address,
                     xmpp.port,
                     backlog=BACKLOG,
+                    reuse_port=bool(services.worker),
                 )
             )
         if xmpp.tls_port:
@@ -72,6 +73,7 @@ class XmppServers:
                     xmpp.address,
                     xmpp.tls_port,
                     backlog=BACKLOG,
+                    reuse_port=bool(services.worker),
                     ssl=context,
                     ssl_handshake_timeout=HANDSHAKE_S,
                 )

@@ -13,6 +13,8 @@ from pathlib import Path
 from server import __version__
 from server.settings import Settings, SettingsError, load
 
+MOST_WORKERS = 64
+
 
 class PasswordError(Exception):
     """No password could be read."""
@@ -46,7 +48,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return app.adduser(settings, options.name, _password(options.password_stdin))
     if options.command == "passwd":
         return app.passwd(settings, options.name, _password(options.password_stdin))
-    return app.serve(settings)
+    if options.workers:
+        return app.serve_with_workers(settings, options.workers, getattr(options, "config", None))
+    return app.serve(settings, options.worker)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
         "--check-config", action="store_true", help="say what is wrong with the settings, and end"
     )
     parser.add_argument("--version", action="version", version=f"Tandem {__version__}")
+    parser.add_argument(
+        "--workers",
+        type=_worker_count,
+        default=0,
+        metavar="N",
+        help=f"serve with N processes on the same ports, 1 to {MOST_WORKERS}; "
+        "SIGHUP replaces them one by one",
+    )
+    parser.add_argument("--worker", type=int, default=0, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command, help_text in (
         ("adduser", "make an account"),
@@ -80,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         )
     commands.add_parser("users", help="list the accounts", parents=[config])
     return parser
+
+
+def _worker_count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be 1 to {MOST_WORKERS}")
 
 
 def _password(from_stdin: bool) -> str:

@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import uvloop
 
@@ -20,6 +22,7 @@ from server.accounts import Accounts
 from server.audience import Audience
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
+from server.bus.natsd import NatsdError, PrivateNats
 from server.changes import Changes
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
@@ -34,13 +37,16 @@ from server.model import Message
 from server.offline import Offline
 from server.passwords import Passwords
 from server.ports import Bus
+from server.process import is_free
 from server.registry import Registry
 from server.router import Router
 from server.sequence import Sequence
 from server.services import Services
-from server.settings import Settings
+from server.settings import Settings, SettingsError, load
+from server.siblings import Siblings
 from server.store.mongo import MongoStore, SchemaTooNew, open_store
 from server.store.mongod import MongodError, PrivateMongod
+from server.supervisor import Supervisor, supervisor_gone, worker_command
 from server.tokens import Tokens, fingerprint, load_signing_key
 from server.writer import Writer
 
@@ -58,10 +64,19 @@ class StartError(Exception):
     """Why the node cannot start, in words for the operator."""
 
 
-def serve(settings: Settings) -> int:
-    """Runs a node until SIGTERM or SIGINT. Returns the exit status."""
+def serve(settings: Settings, worker: int = 0) -> int:
+    """Runs a node until SIGTERM or SIGINT. Returns the exit status.
+
+    ``worker``: which of a supervisor's it is; then it also stops when that is gone.
+    """
+    _set_up_logging(settings, worker)
+    return _run(lambda: _serve(settings, worker))
+
+
+def serve_with_workers(settings: Settings, count: int, config: Path | None) -> int:
+    """Runs ``count`` nodes on the same ports, likewise."""
     _set_up_logging(settings)
-    return _run(lambda: _serve(settings))
+    return _run(lambda: _supervise(settings, count, config))
 
 
 def adduser(settings: Settings, name: str, password: str) -> int:
@@ -213,13 +228,56 @@ def _start_over(tokens: Tokens, accounts: Accounts, groups: Groups, clients: Cli
         node.end(Close.RESTART)
 
 
-async def _serve(settings: Settings) -> int:
+async def _supervise(settings: Settings, count: int, config: Path | None) -> int:
+    def check() -> str:
+        try:
+            load(config, os.environ)
+        except SettingsError as error:
+            return str(error)
+        return ""
+
+    for section, address, port in (
+        ("http", settings.http.address, settings.http.port),
+        ("xmpp", settings.xmpp.address, settings.xmpp.port),
+        ("xmpp", settings.xmpp.address, settings.xmpp.tls_port),
+    ):
+        # Workers share a port with whoever lets them, so also with another Tandem of this user.
+        if port and not is_free(port, address):
+            raise StartError(f"cannot listen on {address} port {port} ([{section}]): it is taken")
+    async with AsyncExitStack() as stack:
+        settings.data.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(DataDirLock(settings.data.dir))
+        env = dict(os.environ)
+        if not settings.mongodb.url:
+            mongod = PrivateMongod(settings.mongodb, settings.data.dir)
+            await stack.enter_async_context(mongod)
+            env["TANDEM_MONGODB_URL"] = mongod.url
+        if not settings.bus.url:
+            nats = PrivateNats(settings.bus, settings.data.dir)
+            await stack.enter_async_context(nats)
+            env["TANDEM_BUS_URL"] = nats.url
+        supervisor = Supervisor(
+            count,
+            worker_command(str(config) if config else None),
+            env,
+            shutdown_s=settings.limits.shutdown_s,
+            check=check,
+        )
+        return await supervisor.run(lambda: _say_ready(settings))
+
+
+async def _serve(settings: Settings, worker: int) -> int:
     _raise_descriptor_limit()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(build(settings, stack))
+        if worker:
+            await _join_siblings(services, worker, stack)
+            left_alone = asyncio.create_task(supervisor_gone())
+            left_alone.add_done_callback(lambda _: stop.set())
+            stack.callback(left_alone.cancel)
         try:
             http = listen_http(services)
             xmpp = XmppServers(services)
@@ -230,8 +288,7 @@ async def _serve(settings: Settings) -> int:
         _tune_gc()
         lag = asyncio.create_task(services.metrics.watch_loop(), name="loop-lag")
         stack.callback(lag.cancel)
-        sys.stdout.write(_ready_line(settings))
-        sys.stdout.flush()
+        _say_ready(settings)
         await stop.wait()
         log.info("stopping connections=%d", len(services.clients.everyone()))
         drained = await _drain(services)
@@ -240,6 +297,13 @@ async def _serve(settings: Settings) -> int:
         await http.close_all_connections()
     log.info("stopped drained=%s", drained)
     return 0 if drained else 1
+
+
+async def _join_siblings(services: Services, worker: int, stack: AsyncExitStack) -> None:
+    services.worker = worker
+    services.siblings = Siblings(services.settings.data.dir, worker, services.metrics.render)
+    await services.siblings.start()
+    stack.push_async_callback(services.siblings.close)
 
 
 async def _drain(services: Services) -> bool:
@@ -309,15 +373,16 @@ def _run(main: Callable[[], Awaitable[int]]) -> int:
         sys.stderr.write(f"tandem: {error.detail}{': ' + wrong if wrong else ''}\n")
     except StorageAway as error:
         sys.stderr.write(f"tandem: the database does not answer ({error}): check mongodb.url\n")
-    except (StartError, MongodError, DataDirError, SchemaTooNew) as error:
+    except (StartError, MongodError, NatsdError, DataDirError, SchemaTooNew) as error:
         sys.stderr.write(f"tandem: {error}\n")
     return 1
 
 
-def _ready_line(settings: Settings) -> str:
+def _say_ready(settings: Settings) -> None:
     scheme = "https" if settings.http.tls_certificate else "http"
     http = settings.http.public_url or f"{scheme}://{settings.http.address}:{settings.http.port}"
-    return f"ready http={http} xmpp={settings.xmpp.address}:{settings.xmpp.port}\n"
+    sys.stdout.write(f"ready http={http} xmpp={settings.xmpp.address}:{settings.xmpp.port}\n")
+    sys.stdout.flush()
 
 
 def _raise_descriptor_limit() -> None:
@@ -335,10 +400,11 @@ def _tune_gc() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _set_up_logging(settings: Settings) -> None:
+def _set_up_logging(settings: Settings, worker: int = 0) -> None:
+    which = f"[{worker}] " if worker else ""
     logging.basicConfig(
         level=settings.log.level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        format=f"%(asctime)s %(levelname)s {which}%(name)s %(message)s",
         stream=sys.stderr,
         force=True,
     )

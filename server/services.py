@@ -12,6 +12,7 @@ from server.offline import Offline
 from server.ports import Store
 from server.router import Router
 from server.settings import Settings
+from server.siblings import Siblings
 from server.tokens import Tokens
 from server.writer import Writer
 
@@ -20,6 +21,7 @@ from server.writer import Writer
 class Services:
     """One node's parts. ``draining``: it is stopping and takes nobody new.
 
+    ``worker``: which of several that share the ports, from 1; 0: the only one.
     ``addresses`` counts bound connections, ``newcomers`` XMPP streams that are still logging in.
     """
 
@@ -37,4 +39,6 @@ class Services:
     history: History
     offline: Offline
     metrics: Metrics
+    worker: int = 0
+    siblings: Siblings | None = None
     draining: bool = False

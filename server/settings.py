@@ -175,6 +175,7 @@ class Bus:
 
     url: str = _text(_bus_flaw, secret=True)
     subject: str = _text(_subject_flaw)
+    binary: str
     credentials: str
     tls_ca: str
     tls_certificate: str

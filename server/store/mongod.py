@@ -17,8 +17,7 @@ import os
 import re
 import secrets
 import shutil
-import socket
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,8 +25,8 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from server.process import Process, free_port, is_free, write_private
 from server.settings import Mongodb
-from server.store.process import Process
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +45,6 @@ LOG_TAIL_BYTES = 256 * 1024
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 STEADY_S = 30.0
 """One that ran for this long was well, so the next wait begins from the shortest again."""
-PORTS = range(20_000, 32_000)
-"""Below the ports that Linux gives to outgoing connections, which could take ours meanwhile."""
 ADDRESS_IN_USE = "Address already in use"
 
 _KNOWN_TROUBLE = {
@@ -198,12 +195,12 @@ class PrivateMongod:
             except MongodError as error:
                 if ADDRESS_IN_USE not in str(error) or not attempts_left:
                     raise
-            taken, self._port = self._port, _free_port()
+            taken, self._port = self._port, free_port()
             self._write_state()
             log.warning("mongod_moved from_port=%d to_port=%d", taken, self._port)
 
     async def _launch(self) -> None:
-        if not _is_free(self._port):
+        if not is_free(self._port):
             raise MongodError(f"port {self._port}: {ADDRESS_IN_USE}")
         self._begin_log()
         # Words from before its log is open, such as the dynamic loader's. No pipe: it outlives us.
@@ -213,7 +210,7 @@ class PrivateMongod:
             except OSError as error:
                 raise MongodError(f"cannot run {self._binary}: {error.strerror}") from error
             try:
-                _write_private(self._pid_path, f"{self._process.pid}\n")
+                write_private(self._pid_path, f"{self._process.pid}\n")
                 await self._until_ready(START_S, output.fileno())
             except BaseException:
                 await self._stop()
@@ -341,9 +338,9 @@ class PrivateMongod:
         self._files.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._files.chmod(0o700)
         if not self._key_path.exists():
-            _write_private(self._key_path, secrets.token_hex(96))
+            write_private(self._key_path, secrets.token_hex(96))
         if not self._read_state():
-            self._port, self._password = _free_port(), secrets.token_urlsafe(24)
+            self._port, self._password = free_port(), secrets.token_urlsafe(24)
             self._write_state()
 
     def _read_state(self) -> bool:
@@ -360,7 +357,7 @@ class PrivateMongod:
 
     def _write_state(self) -> None:
         state = {"port": self._port, "password": self._password}
-        _write_private(self._state_path, json.dumps(state))
+        write_private(self._state_path, json.dumps(state))
 
     def _begin_log(self) -> None:
         self._log_start = self._log_path.stat().st_size if self._log_path.exists() else 0
@@ -433,26 +430,3 @@ def _error_in(line: bytes) -> str:
     if not isinstance(entry, dict) or entry.get("s") not in ("F", "E"):
         return ""
     return f"{entry.get('msg')} {json.dumps(entry.get('attr', {}))}"[:500]
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replaces the file in one step, readable by its owner only."""
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    fresh.replace(path)
-
-
-def _free_port() -> int:
-    while not _is_free(port := secrets.choice(PORTS)):
-        pass
-    return port
-
-
-def _is_free(port: int) -> bool:
-    try:
-        with closing(socket.create_server(("127.0.0.1", port))):
-            return True
-    except OSError:
-        return False

@@ -38,7 +38,12 @@ _UNWANTED = re.compile(
 class Node:
     """One server process; ``env`` overrides settings. ``start`` returns when it is ready."""
 
-    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, env: Mapping[str, str] | None = None, workers: int = 0
+    ) -> None:
+        self.command = [sys.executable, "-m", "server"]
+        if workers:
+            self.command += ["--workers", str(workers)]
         self.directory = directory
         self.port, self.xmpp_port, self.tls_port = free_port(), free_port(), free_port()
         self.log_path = directory / "server.log"
@@ -84,7 +89,7 @@ class Node:
     def start(self, timeout_s: float = 30) -> "Node":
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server"],
+                self.command,
                 cwd=self.directory,
                 env=self.env,
                 stdout=subprocess.PIPE,

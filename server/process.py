@@ -1,14 +1,18 @@
-"""A process that may outlive us, and that we may not have started."""
+"""Programs that the server runs for itself: their processes, ports and private files."""
 
 import asyncio
 import os
+import secrets
 import signal
+import socket
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 STOP_S = 15.0
 KILL_S = 5.0
+PORTS = range(20_000, 32_000)
+"""Below the ports that Linux gives to outgoing connections, which could take ours meanwhile."""
 
 
 class Process:
@@ -66,3 +70,28 @@ class Process:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces the file in one step, readable by its owner only."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def free_port() -> int:
+    """One of :data:`PORTS` that nobody listens on now."""
+    while not is_free(port := secrets.choice(PORTS)):
+        pass
+    return port
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with closing(socket.create_server((address, port), family=family)):
+            return True
+    except OSError:
+        return False
