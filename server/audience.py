@@ -115,7 +115,8 @@ class Audience:
     def joined(self, gid: int, userid: int, floor: int) -> None:
         """The user is a member from the entry behind ``floor`` on."""
         local = self._locals.get(userid)
-        if local is not None:
+        # One who came since the joining was taken for a member from the beginning.
+        if local is not None and gid not in local.gids:
             local.left.discard(gid)
             self._enter(gid, userid, local)
             self.sequence.catch_up(f"g{gid}", userid, floor)

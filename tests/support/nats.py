@@ -36,7 +36,11 @@ class Nats:
 
     @property
     def url(self) -> str:
-        return f"nats://node:{self._password}@127.0.0.1:{self.port}"
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """By way of another port, that of a proxy."""
+        return f"nats://node:{self._password}@127.0.0.1:{port}"
 
     @property
     def pid(self) -> int:

@@ -73,9 +73,11 @@ class Node:
         assert url is not None, "no private mongod runs"
         return url
 
+    address = "127.0.0.1"
+
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def certificate(self) -> Path:
@@ -84,7 +86,7 @@ class Node:
 
     @property
     def chat_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/chat"
+        return f"ws://{self.address}:{self.port}/chat"
 
     def start(self, timeout_s: float = 30) -> "Node":
         with self.log_path.open("a") as log:
@@ -164,16 +166,20 @@ class Node:
 class TwoNodes:
     """Two servers that are one service: one mongod, one nats-server, clients on either in turn.
 
-    Has what tests use of a :class:`Node`.
+    Has what tests use of a :class:`Node`. ``behind_proxy``: the nodes' way to the bus is
+    ``proxy_port``, where the test lets a proxy listen.
     """
 
-    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, env: Mapping[str, str] | None = None, *, behind_proxy: bool = False
+    ) -> None:
         for name in ("one", "two"):
             (directory / name).mkdir()
         self.nats = Nats(directory)
+        self.proxy_port = free_port()
         shared = {
             "TANDEM_AUTH_SIGNING_KEY": base64.b64encode(os.urandom(32)).decode(),
-            "TANDEM_BUS_URL": self.nats.url,
+            "TANDEM_BUS_URL": self.nats.url_at(self.proxy_port) if behind_proxy else self.nats.url,
             **(env or {}),
         }
         self.one = Node(directory / "one", shared)

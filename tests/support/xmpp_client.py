@@ -62,7 +62,7 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
         started = asyncio.Event()
         self.add_event_handler("session_start", lambda _: started.set(), disposable=True)
         port = self.node.tls_port if self._tls == "direct" else self.node.xmpp_port
-        self.connect("127.0.0.1", port)
+        self.connect(self.node.address, port)
         waiting = [asyncio.ensure_future(event.wait()) for event in (started, self._ended)]
         await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
