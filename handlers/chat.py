@@ -26,7 +26,7 @@ from server.clients import ClientNode, Pending, now_ms
 from server.errors import ChatError, Close, StorageAway
 from server.history import Conversation
 from server.limits import Patience
-from server.model import GROUP, MAX_ID, SINGLE, TYPING, Message
+from server.model import GROUP, MAX_ID, SINGLE, TYPING, Message, User
 from server.services import Services
 from server.tokens import Identity
 
@@ -64,6 +64,7 @@ class ChatHandler(WireHandler):
     """The handshake of one connection."""
 
     identity: Identity
+    user: User
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -83,20 +84,20 @@ class ChatHandler(WireHandler):
         try:
             services.addresses.check(self.request.remote_ip or "")
             self.identity = await services.tokens.handshake(userid, token)
+            user = await services.accounts.user(userid)
             await services.connections.arrive(userid)
         except StorageAway as error:
             raise HTTPError(503) from error
         except ChatError as error:
             raise HTTPError(429 if error.slug == "slow-down" else 403) from error
+        if user is None:
+            raise HTTPError(403)
+        self.user = user
 
     async def open(self, *args: str, **kwargs: str) -> None:
-        """Binds the account's connection."""
-        user = await self.services.accounts.user(self.identity.userid)
-        if user is None:
-            self.wire.end(Close.DISABLED)
-            return
+        """Binds the account's connection, in the turn of the 101: from then on it hears."""
         node = ClientNode(
-            user,
+            self.user,
             DEFLATED if self.wire.deflates else PLAIN,
             self.wire,
             sid=self.identity.sid,

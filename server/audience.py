@@ -109,8 +109,8 @@ class Audience:
         for gid in gids:
             if gid not in local.left:
                 self._enter(gid, userid, local)
-        local.loading = None
         await self._bus.settled()
+        local.loading = None
 
     def joined(self, gid: int, userid: int, floor: int) -> None:
         """The user is a member from the entry behind ``floor`` on."""

@@ -34,14 +34,16 @@ PAGE = 200
 class _Gate:
     """How far a conversation was given out: ``seq``, None when it is not known.
 
-    ``held``: what waits, None for the most part. ``shut``: even what is next has to wait.
+    ``held``: what waits, None for the most part. ``filling``: it is being read for. ``shut``: how
+    many catch up with it, for whom even what is next has to wait.
     """
 
-    __slots__ = ("held", "seq", "shut")
+    __slots__ = ("filling", "held", "seq", "shut")
 
     def __init__(self, seq: int | None) -> None:
         self.seq = seq
-        self.shut = False
+        self.filling = False
+        self.shut = 0
         self.held: dict[int, Delivery | Envelope] | None = None
 
 
@@ -98,8 +100,7 @@ class Sequence:
             gate.held = {}
             self._start(self._fill(conv, gate))
         gate.held[message.seq] = delivery
-        if gate.seq is not None and message.seq == gate.seq + 1 and not gate.shut:
-            self._drain(gate)
+        self._drain(gate)
 
     async def look(self, conv: str, newest: int) -> None:
         """The history has entries up to ``newest``: gives out those that were not."""
@@ -119,7 +120,12 @@ class Sequence:
 
     def catch_up(self, conv: str, userid: int, floor: int) -> None:
         """A new member of a group, connected here, gets what is above ``floor``."""
-        self._start(self._catch_up(conv, userid, floor))
+        gate = self._gates.get(conv) or self._new(conv, floor)
+        # From this moment on, or the new member would get what comes before what was.
+        gate.shut += 1
+        if gate.held is None:
+            gate.held = {}
+        self._start(self._catch_up(conv, gate, userid, floor))
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -167,6 +173,7 @@ class Sequence:
 
     async def _fill(self, conv: str, gate: _Gate, newest: int = 0) -> None:
         """Reads what is missing, until nothing waits. ``newest``: the history's last, if known."""
+        gate.filling = True
         loop = asyncio.get_running_loop()
         if not newest:
             await asyncio.sleep(OVERTAKEN_S)
@@ -174,8 +181,7 @@ class Sequence:
         hole = gate.seq
         try:
             while True:
-                if gate.seq is not None:
-                    self._drain(gate)
+                self._drain(gate)
                 if not gate.held and (gate.seq is not None and gate.seq >= newest):
                     return
                 try:
@@ -184,6 +190,8 @@ class Sequence:
                         continue
                     await self._read(conv, gate)
                     self._drain(gate)
+                    if gate.held and gate.seq + 1 in gate.held:
+                        hole_since = loop.time()  # no hole: somebody is catching up
                     if gate.held and loop.time() - hole_since > VOID_S and hole == gate.seq:
                         await self._make_void(conv, gate.seq + 1)
                         continue
@@ -199,11 +207,14 @@ class Sequence:
             log.exception("sequence_failed conv=%s", conv)
             gate.seq = None
         finally:
-            gate.held = None
+            gate.filling = False
+            if not gate.shut:
+                gate.held = None
 
     def _drain(self, gate: _Gate) -> None:
         held = gate.held
-        assert held is not None and gate.seq is not None  # noqa: S101
+        if not held or gate.seq is None or gate.shut:
+            return
         while held:
             delivery = held.pop(gate.seq + 1, None)
             if delivery is None:
@@ -243,28 +254,35 @@ class Sequence:
         self.voided += 1
         log.warning("void_made conv=%s seq=%d", conv, seq)
 
-    async def _catch_up(self, conv: str, userid: int, floor: int) -> None:
-        gate = self._gates.get(conv) or self._new(conv, floor)
-        while gate.held is not None:  # noqa: ASYNC110 (rare, and soon over)
-            await asyncio.sleep(OVERTAKEN_S)
-        gate.held, gate.shut = {}, True
+    async def _catch_up(self, conv: str, gate: _Gate, userid: int, floor: int) -> None:
         newest, above = 0, floor
         try:
-            while gate.seq is not None and above < gate.seq:
+            last = await self._messages.last(conv)
+            newest = last.seq if last else 0
+            while gate.seq is None:
+                if gate.filling:
+                    await asyncio.sleep(OVERTAKEN_S)
+                else:
+                    await self._find_place(conv, gate, newest)
+            while above < gate.seq:
                 found = await self._messages.entries(conv, above, gate.seq + 1, PAGE)
                 for delivery in await self._deliveries(found):
                     self._give_to(userid, delivery)
                 if not found:
                     break
                 above = found[-1].message.seq
-            # What came before anybody here listened for this group was not brought.
-            last = await self._messages.last(conv)
-            newest = last.seq if last else 0
         except StorageAway:
             log.info("member_not_caught_up conv=%s user=%d", conv, userid)
-        finally:
-            gate.shut = False
-        await self._fill(conv, gate, newest)
+        except Exception:
+            log.exception("member_not_caught_up conv=%s user=%d", conv, userid)
+        gate.shut -= 1
+        if gate.shut or gate.filling:
+            return
+        if gate.held or gate.seq is not None:
+            # Also what came before anybody here listened for this group, and was not brought.
+            await self._fill(conv, gate, newest)
+        else:
+            gate.held = None
 
     async def _deliveries(self, entries: list[Stored]) -> list[Delivery]:
         users: set[int] = set()

@@ -272,3 +272,15 @@ async def test_ticket_is_good_once_over_all_nodes(two_nodes: TwoNodes) -> None:
     for node in two_nodes.nodes:
         with pytest.raises(HTTPClientError, match="403"):
             await online_on(node, me)
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_hint_sent_right_after_the_101_arrives(two_nodes: TwoNodes) -> None:
+    """Though the node that shook hands had not heard of the user before."""
+    one, two = two_nodes.nodes
+    ann = await online_on(one, await JsonClient.register(two_nodes))
+    for _ in range(20):
+        bob = await JsonClient.register(two_nodes)
+        bob = await online_on(two, bob)
+        ann.send(cmd=13, chat=10, dstid=bob.id, state="composing")
+        await bob.expect(2, cmd=13)

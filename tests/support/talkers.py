@@ -17,6 +17,7 @@ from tornado.websocket import WebSocketClosedError, websocket_connect
 
 from tests.support.json_client import OPENED, JsonClient, http
 from tests.support.node import Node
+from tests.support.xmpp_client import XmppClient
 
 AGAIN_S = 0.3
 NOT_STORED = ("storage-away", "stopping", "slow-down")
@@ -205,3 +206,69 @@ async def has_everything(talker: Talker) -> list[str]:
             and not (entry.get("userid") == talker.id and entry["seq"] in own)
         ]
     return missing
+
+
+class Phone:
+    """An account on XMPP that says numbered texts to one peer and hears whoever writes to it.
+
+    XMPP has no ack here yet, so what was on its way when the stream broke may be there or not.
+    """
+
+    def __init__(self, nodes: Sequence[Node], account: JsonClient, peer: JsonClient) -> None:
+        self.nodes, self.account, self.peer = nodes, account, peer
+        self.said = 0
+        self.heard: set[str] = set()
+        self.wrong: list[str] = []
+        self.client: XmppClient | None = None
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._stay_connected())
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    def talk(self) -> None:
+        if self.client is not None and not self.client._ended.is_set():
+            self.said += 1
+            message = self.client.make_message(self.peer.jid, f"phone {self.said}", mtype="chat")
+            message["origin_id"]["id"] = f"p{self.said}"
+            message.send()
+
+    async def _stay_connected(self) -> None:
+        while True:
+            for node in self.nodes:
+                client = XmppClient(node, self.account.jid, plugins=("xep_0359",))
+                client.add_event_handler("message", self._listener())
+                with suppress(ConnectionError):
+                    await client.login(presence=False, timeout_s=4)
+                    client.send_presence()
+                    self.client = client
+                    await client._ended.wait()
+            await asyncio.sleep(AGAIN_S)
+
+    def _listener(self) -> Any:
+        """One stream's: nothing comes twice on it."""
+        here: set[str] = set()
+
+        def hear(message: Any) -> None:
+            body = message["body"]
+            if body in here:
+                self.wrong.append(f"{body} twice on one stream")
+            here.add(body)
+            self.heard.add(body)
+            self._news.set()
+
+        return hear
+
+    async def until_heard(self, text: str) -> None:
+        while text not in self.heard:
+            self._news.clear()
+            await self._news.wait()
+
+    async def check(self) -> int:
+        """What it said is in the history once each and in order. How many texts are."""
+        assert not self.wrong, self.wrong[:5]
+        log = await self.peer.history(10, self.account.id)
+        said = [int(e["content"][6:]) for e in log if e["content"].startswith("phone ")]
+        assert said == sorted(set(said))
+        return len(said)

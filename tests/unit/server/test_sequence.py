@@ -263,6 +263,40 @@ def test_first_member_here_gets_what_came_before_anybody_listened() -> None:
     assert asyncio.run(run()).given == [5, 6, 7]
 
 
+def test_new_member_is_caught_up_though_the_place_was_not_found_before() -> None:
+    """The history was away when it was looked for; nothing stays shut."""
+
+    async def run() -> House:
+        house = House(Log(range(1, 5)))
+        house.log.away = 1
+        await house.sequence.look(CONV, 4)
+        await house.rest()
+        house.sequence.catch_up(CONV, 10_009, 4)
+        await house.rest()
+        house.sequence.arrive(delivery(5))
+        return house
+
+    house = asyncio.run(run())
+    assert (house.to_one, house.given) == ([], [1, 2, 3, 4, 5])
+
+
+def test_new_member_and_those_after_are_served_though_the_history_is_away() -> None:
+    """It reads by itself what it was not given; what comes later is live."""
+
+    async def run() -> House:
+        house = House(Log(range(1, 6)))
+        house.log.away = 2
+        await house.sequence.look(CONV, 4)
+        await house.rest()
+        house.sequence.catch_up(CONV, 10_009, 4)
+        await house.rest()
+        house.sequence.arrive(delivery(5))
+        await house.rest()
+        return house
+
+    assert asyncio.run(run()).given == [1, 2, 3, 4, 5]
+
+
 def test_one_of_two_who_leaves_does_not_end_the_listening() -> None:
     """Nothing is given again to the one who stays."""
 
