@@ -181,6 +181,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             watched_since=audience.watched_since,
         )
         stack.push_async_callback(sequence.close)
+        metrics.bus, metrics.sequence = bus, sequence
         registry = Registry(
             store.connections,
             changes,

@@ -8,10 +8,15 @@ through a Prometheus object.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from server.ports import Bus
+    from server.sequence import Sequence
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,8 +27,12 @@ class Metrics(Collector):
     """One server's counters.
 
     ``accepted``: messages that passed the router's checks; ``stored``: new entries durable in the
-    history; ``delivered``: copies handed to connections. ``queue_depth`` is asked at scrape time.
+    history; ``delivered``: copies handed to connections. ``queue_depth`` is asked at scrape time,
+    and of a service of several nodes ``bus`` and ``sequence``.
     """
+
+    bus: "Bus | None" = None
+    sequence: "Sequence | None" = None
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -104,6 +113,8 @@ class Metrics(Collector):
         for protocol, count in self._connections.items():
             connections.add_metric([protocol], count)
         yield connections
+        if self.bus is not None and self.sequence is not None:
+            yield from self._between_nodes(self.bus, self.sequence)
         errors = CounterMetricFamily("tandem_errors", "Errors told to peers", labels=["slug"])
         for slug, count in self._errors.items():
             errors.add_metric([slug], count)
@@ -112,3 +123,19 @@ class Metrics(Collector):
         for outcome, count in self._logins.items():
             logins.add_metric([outcome], count)
         yield logins
+
+    @staticmethod
+    def _between_nodes(bus: "Bus", sequence: "Sequence") -> Iterator[Metric]:
+        yield GaugeMetricFamily("tandem_bus_up", "Whether other nodes can be reached", bus.is_up)
+        yield GaugeMetricFamily(
+            "tandem_bus_topics", "Users and groups that are listened for", bus.watched
+        )
+        yield CounterMetricFamily(
+            "tandem_bus_lost", "What could not be handed to the bus", value=bus.lost
+        )
+        holes = CounterMetricFamily(
+            "tandem_holes", "Entries that the bus did not bring", labels=["outcome"]
+        )
+        holes.add_metric(["read"], sequence.filled)
+        holes.add_metric(["void"], sequence.voided)
+        yield holes

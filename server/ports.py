@@ -276,14 +276,20 @@ class Bus(Protocol):
     """Carries deliveries to every node that watches them. At most once; nothing is kept.
 
     A topic is a user's or a group's id, which are never the same. ``is_shared``: there may be
-    other nodes. ``is_up``: they can be reached now.
+    other nodes. ``is_up``: they can be reached now. ``watched``: how many topics are.
+    ``lost``: what was published and could not be carried, since the start.
     """
+
+    lost: int
 
     @property
     def is_shared(self) -> bool: ...
 
     @property
     def is_up(self) -> bool: ...
+
+    @property
+    def watched(self) -> int: ...
 
     def listen(
         self,

@@ -9,6 +9,8 @@ class LocalBus:
 
     is_shared = False
     is_up = True
+    watched = 0
+    lost = 0
 
     publish: Callable[[Any], None]
 

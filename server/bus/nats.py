@@ -122,7 +122,8 @@ class NatsBus:
         self._topics = {POKES}
         self._client = _Client(self._taken)
         self._out: list[bytes] = []
-        self._lost = 0
+        self.lost = self._lost_before = 0
+        self._largest = 0
         self._trouble = ""
         self._closing = False
         self._settling: asyncio.Future[None] | None = None
@@ -195,8 +196,9 @@ class NatsBus:
         return context
 
     async def _connected(self) -> None:
-        log.info("bus_connected lost=%d", self._lost)
-        self._lost, self._trouble = 0, ""
+        log.info("bus_connected lost=%d", self.lost - self._lost_before)
+        self._lost_before, self._trouble = self.lost, ""
+        self._largest = self._client.max_payload
         subject = self._subject
         # Not left to the client, which knows of none.
         self._client.write(
@@ -223,6 +225,10 @@ class NatsBus:
     @property
     def is_up(self) -> bool:
         return bool(self._client.is_connected)
+
+    @property
+    def watched(self) -> int:
+        return len(self._topics)
 
     def watch(self, topic: int) -> None:
         self._topics.add(topic)
@@ -276,6 +282,10 @@ class NatsBus:
 
     def _publish_to(self, topics: Iterable[int], data: bytes) -> None:
         out, subject, size = self._out, self._subject, len(data)
+        if size > self._largest and self.is_up:
+            # The server would end the connection.
+            self.lost += 1
+            return
         if not out:
             self._loop.call_soon(self._flush)
         for topic in topics:
@@ -291,7 +301,7 @@ class NatsBus:
         out, self._out = self._out, []
         if out and not self._client.write(b"".join(out)):
             # The history has it, and others find it there.
-            self._lost += len(out)
+            self.lost += sum(each.startswith(b"PUB") for each in out)
 
     def _taken(self, topic: int, data: bytes) -> None:
         """Never raises: the client would stop reading."""

@@ -3,36 +3,103 @@
     python -m tests.bench.nodes --out docs/bench
 
 All nodes share core 0, so that what is compared is the CPU time that a message takes, not how
-many cores there are. Who talks with whom is on which node is left to chance.
+many cores there are. Who talks with whom is on which node is left to chance. What is found is
+written down for :mod:`tests.bench.simulate`, which reckons with it, and says for three nodes what
+it would have predicted from one and two.
 """
 
 import argparse
+import asyncio
+import datetime
+import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
+from tests.bench import report
 from tests.bench.__main__ import describe, say
+from tests.bench.crowds import CHURN, Churn, Crowd, come_and_go, sit
 from tests.bench.rig import Rig, Server, Several, cpu_seconds
 from tests.bench.scenarios import FANOUT, PINGPONG, PIPELINE, Talk, Trial, prepare, talk_to
+from tests.bench.simulate import Costs, predict
 from tests.support.nats import Nats
 
-TALKS: tuple[Talk, ...] = (PIPELINE, PINGPONG, FANOUT)
+GROUP_OF_200 = Talk(
+    name="fanout-200",
+    what="durable messages to a group of 200, 8 senders",
+    shape="fanout",
+    clients=200,
+    cmd=11,
+    senders=8,
+    processes=1,
+    unit="deliveries",
+)
+TALKS: tuple[Talk, ...] = (PIPELINE, PINGPONG, FANOUT, GROUP_OF_200)
 COUNTS = (1, 2, 3)
+NAMES = [*(talk.name for talk in TALKS), "crowd", "churn"]
+
+HEAD = """# Several nodes
+
+Made by `{command}` on {date}, on {machine}. All nodes are pinned to core 0, the load generator to
+core 1; nats-server and mongod run where the kernel puts them. `ratio` compares what arrives per
+second of the nodes' CPU time with one node without a bus, measured in turns, {pairs} times each for
+{seconds:g} s; 0.7 was asked for. What these figures mean for a service of a given size is in
+[scale.md](../scale.md).
+
+"""
+
+
+class Found:
+    """The trials of all scenarios, on one node without bus and on several with."""
+
+    def __init__(self) -> None:
+        self.alone: dict[tuple[str, int], list[Trial]] = {}
+        self.several: dict[tuple[str, int], list[Trial]] = {}
+        self.nats_us: dict[tuple[str, int], float] = {}
+
+    def cost_us(self, talk: Talk, count: int = 0) -> float:
+        """CPU time of the nodes for one of what is counted; 0 nodes: the one without bus."""
+        if count:
+            trials = self.several[talk.name, count]
+        else:
+            trials = [
+                t for (name, _), some in self.alone.items() if name == talk.name for t in some
+            ]
+        return 1e6 / statistics.median(trial.per_cpu_second for trial in trials)
+
+    def added_us(self, talk: Talk, count: int) -> float:
+        """What a message costs more on ``count`` nodes, from the ratios within the pairs."""
+        return self.cost_us(talk) * (1 / self.ratio(talk, count) - 1)
+
+    def ratio(self, talk: Talk, count: int) -> float:
+        pairs = zip(self.alone[talk.name, count], self.several[talk.name, count], strict=True)
+        return statistics.median(b.per_cpu_second / a.per_cpu_second for a, b in pairs)
+
+    def mongod_us(self, talk: Talk) -> float:
+        trials = [t for (name, _), some in self.alone.items() if name == talk.name for t in some]
+        return 1e6 * statistics.median(trial.mongod / trial.per_second for trial in trials)
 
 
 async def compare(
-    talk: Talk, alone: Server, several: Several, rig: Rig, nats: Nats, options: argparse.Namespace
-) -> tuple[list[Trial], list[Trial], float]:
-    """Trials in turns, and the nats-server's CPU time a message, in µs.
-
-    The two have users of their own: what the one stores, the other must not find missing.
-    """
+    talk: Talk,
+    count: int,
+    alone: Server,
+    several: Several,
+    rig: Rig,
+    nats: Nats,
+    options: argparse.Namespace,
+    found: Found,
+) -> None:
+    """Trials in turns. The two have users of their own: what the one stores, the other must
+    not find missing."""
     plans = {server: await prepare(talk, rig, server.first) for server in (alone, several)}
-    trials: dict[str, list[Trial]] = {alone.name: [], several.name: []}
-    spent = count = 0.0
+    trials: dict[Server, list[Trial]] = {alone: [], several: []}
+    spent = arrived = 0.0
     for number in range(options.pairs + 1):
         for server in (alone, several) if number % 2 == 0 else (several, alone):
             before = cpu_seconds(nats.pid)
@@ -40,69 +107,198 @@ async def compare(
             if number == 0:
                 continue  # caches are cold
             say(describe(talk.name, server, trial))
-            trials[server.name].append(trial)
+            trials[server].append(trial)
             if server is several:
                 spent += cpu_seconds(nats.pid) - before
-                count += trial.count
-    return trials[alone.name], trials[several.name], 1e6 * spent / max(count, 1)
+                arrived += trial.count
+    found.alone[talk.name, count] = trials[alone]
+    found.several[talk.name, count] = trials[several]
+    found.nats_us[talk.name, count] = 1e6 * spent / max(arrived, 1)
 
 
-def row(talk: Talk, count: int, alone: list[Trial], several: list[Trial], nats_us: float) -> str:
-    one = statistics.median(trial.per_cpu_second for trial in alone)
-    many = statistics.median(trial.per_cpu_second for trial in several)
-    pairs = zip(alone, several, strict=True)
-    ratio = statistics.median(b.per_cpu_second / a.per_cpu_second for a, b in pairs)
-    wrong = [sum(getattr(t, f) for t in several) for f in ("lost", "doubled", "disordered")]
-    p99 = statistics.median(trial.p99 for trial in several)
-    return (
-        f"| `{talk.name}` | {count} | {many:,.0f} | {one:,.0f} | **{ratio:.2f}** | {nats_us:.1f} "
-        f"| {p99:.1f} | {', '.join(map(str, wrong))} |\n"
-    )
-
-
-async def run(options: argparse.Namespace) -> None:
+def table(found: Found) -> str:
     text = (
         "| scenario | nodes | arrive per CPU s | one node without bus | ratio "
         "| µs of nats-server each | p99 ms | lost, doubled, disordered |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
+    for (name, count), several in found.several.items():
+        talk = next(talk for talk in TALKS if talk.name == name)
+        one = statistics.median(trial.per_cpu_second for trial in found.alone[name, count])
+        many = statistics.median(trial.per_cpu_second for trial in several)
+        p99 = statistics.median(trial.p99 for trial in several)
+        wrong = [sum(getattr(t, f) for t in several) for f in ("lost", "doubled", "disordered")]
+        text += (
+            f"| `{name}`: {talk.what} | {count} | {many:,.0f} | {one:,.0f} "
+            f"| **{found.ratio(talk, count):.2f}** | {found.nats_us[name, count]:.1f} "
+            f"| {p99:.1f} | {', '.join(map(str, wrong))} |\n"
+        )
+    return text
+
+
+def crowd_table(crowds: Sequence[Crowd]) -> str:
+    text = (
+        "| connections | nodes | handshakes per CPU s | KiB each, node | KiB each, nats-server "
+        "| idle: CPU of the nodes | of nats-server | of mongod |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    )
+    for crowd in crowds:
+        text += (
+            f"| {crowd.count:,} | {crowd.nodes} | {crowd.per_cpu_second:,.0f} | {crowd.kib:.1f} "
+            f"| {crowd.nats_kib:.2f} | {crowd.idle_nodes:.1%} | {crowd.idle_nats:.1%} "
+            f"| {crowd.idle_mongod:.1%} |\n"
+        )
+    return text
+
+
+def churn_table(churns: Sequence[Churn]) -> str:
+    text = (
+        f"| {CHURN.users:,} users, each in {CHURN.groups} groups of {CHURN.members}, come and go "
+        "| CPU ms each, coming | going | nats-server, both | topics watched, most |\n"
+        "| --- | --- | --- | --- | --- |\n"
+    )
+    for churn in churns:
+        text += (
+            f"| {churn.name} | {churn.coming_us / 1000:.2f} | {churn.going_us / 1000:.2f} "
+            f"| {churn.nats_us / 1000:.3f} | {churn.topics:,} |\n"
+        )
+    return text
+
+
+def costs_of(found: Found, crowds: Sequence[Crowd], churns: Sequence[Churn]) -> Costs:
+    """From one node without bus, and one and two with: what one of each thing costs."""
+    message = found.cost_us(PIPELINE)
+    publish = max(0.0, found.added_us(PIPELINE, 1))
+    # Every second one meets its reader on the other node.
+    bring = max(0.0, 2 * (found.added_us(PIPELINE, 2) - publish))
+    nats_in = found.nats_us[PIPELINE.name, 1] / 2  # the topics of both
+    nats_out = max(0.0, 2 * (found.nats_us[PIPELINE.name, 2] - 2 * nats_in))
+    copies = FANOUT.clients - 1
+    copy = (found.cost_us(FANOUT) * copies - message) / (copies - 1)
+    crowd = crowds[-1]
+    plain, shared = churns
+    return Costs(
+        message_us=message,
+        quiet_message_us=found.cost_us(PINGPONG),
+        publish_us=publish,
+        bring_us=bring,
+        copy_us=copy,
+        nats_in_us=nats_in,
+        nats_out_us=nats_out,
+        mongod_message_us=found.mongod_us(PIPELINE),
+        mongod_quiet_message_us=found.mongod_us(PINGPONG),
+        come_us=plain.coming_us + plain.going_us,
+        subscribe_us=max(0.0, shared.coming_us + shared.going_us - plain.coming_us - plain.going_us)
+        / (1 + CHURN.groups),
+        nats_subscribe_us=shared.nats_us / (1 + CHURN.groups),
+        connection_kib=crowd.kib,
+        nats_topic_kib=crowd.nats_kib,
+        look_node_us=1e6 * crowd.idle_nodes * 10 / crowd.count,
+        look_mongod_us=1e6 * crowd.idle_mongod * 10 / crowd.count,
+    )
+
+
+def check(found: Found, costs: Costs) -> str:
+    """What the costs say of three nodes, beside what three nodes did."""
+    text = (
+        "| three nodes, µs of CPU for each that arrives | predicted | measured | off by |\n"
+        "| --- | --- | --- | --- |\n"
+    )
+    for talk in TALKS:
+        if talk is PINGPONG:
+            continue
+        copies = talk.clients - 1 if talk.shape == "fanout" else 1
+        nodes_us, nats_us = predict(costs, 3, copies)
+        rows = (
+            ("nodes", nodes_us / copies, found.cost_us(talk, 3)),
+            ("nats-server", nats_us / copies, found.nats_us[talk.name, 3]),
+        )
+        for what, said, seen in rows:
+            text += (
+                f"| `{talk.name}`, {what} | {said:.2f} | {seen:.2f} | {said / seen - 1:+.0%} |\n"
+            )
+    return text
+
+
+async def run(options: argparse.Namespace) -> None:
+    names = options.only.split(",") if options.only else NAMES
+    found = Found()
+    crowds: list[Crowd] = []
+    churns: list[Churn] = []
     with tempfile.TemporaryDirectory(prefix="tandem-nodes-") as name:
         directory = Path(name)
         nats = Nats(directory).start()
         try:
             async with Rig(directory) as rig:
-                nodes: list[Server] = []
-                for talk in TALKS:
+                talks = [talk for talk in TALKS if talk.name in names]
+                for talk in talks:
                     # A group that nodes do not see made must be there before its members come.
                     await prepare(talk, rig, Several.first)
+                nodes: list[Server] = []
                 for count in COUNTS:
-                    nodes.append(
-                        await rig.start_tandem(
-                            TANDEM_BUS_URL=nats.url,
-                            TANDEM_DATA_DIR=str(directory / f"node{count}"),
-                        )
-                    )
+                    nodes.append(await start_node(rig, nats, f"node{count}"))
                     several = Several(f"{count} nodes", list(nodes))
-                    for talk in TALKS:
-                        if options.only and talk.name not in options.only.split(","):
-                            continue
-                        found = await compare(talk, rig.tandem, several, rig, nats, options)
-                        text += row(talk, count, *found)
+                    for talk in talks:
+                        await compare(talk, count, rig.tandem, several, rig, nats, options, found)
+                for node in nodes:
+                    rig.stop_server(node)
+                if "churn" in names:
+                    churns = [await fresh(rig, nats, count, come_and_go) for count in (0, 2)]
+                if "crowd" in names:
+                    crowds = [await fresh(rig, nats, count, sit, options.crowd) for count in (2, 3)]
         finally:
             nats.stop()
+    text = table(found) if found.several else ""
+    text += "\n" + crowd_table(crowds) if crowds else ""
+    text += "\n" + churn_table(churns) if churns else ""
+    if set(names) == set(NAMES):
+        costs = costs_of(found, crowds, churns)
+        text += "\n" + check(found, costs)
+        if options.out:
+            (options.out / "nodes.json").write_text(json.dumps(costs.rounded(), indent=1) + "\n")
     say("\n" + text)
     if options.out:
-        (options.out / "nodes.md").write_text(text)
+        head = HEAD.format(
+            command=" ".join(["python -m tests.bench.nodes", *sys.argv[1:]]),
+            date=datetime.datetime.now(datetime.UTC).date(),
+            machine=report.machine(),
+            pairs=options.pairs,
+            seconds=options.seconds,
+        )
+        (options.out / "nodes.md").write_text(head + text)
+
+
+async def start_node(rig: Rig, nats: Nats | None, name: str) -> Server:
+    bus = {} if nats is None else {"TANDEM_BUS_URL": nats.url}
+    return await rig.start_tandem(**bus, TANDEM_DATA_DIR=str(rig.directory / name))
+
+
+async def fresh(rig: Rig, nats: Nats, count: int, measure: Any, *arguments: Any) -> Any:
+    """Measures ``count`` nodes that have just started; 0: one without a bus."""
+    nodes = [
+        await start_node(rig, nats if count else None, f"fresh{count}{n}")
+        for n in range(max(1, count))
+    ]
+    try:
+        name = f"{count} nodes" if count else "one node without bus"
+        result = await measure(Several(name, nodes), rig, nats, *arguments)
+    finally:
+        for node in nodes:
+            rig.stop_server(node)
+    say(str(result))
+    await asyncio.sleep(1)
+    return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.nodes", description=__doc__)
     parser.add_argument("--pairs", type=int, default=5, help="trials of each")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each trial")
-    parser.add_argument("--only", default="", help="scenarios, separated by commas")
-    parser.add_argument("--out", type=Path, help="directory for the table")
+    parser.add_argument("--only", default="", help=f"of {', '.join(NAMES)}; separated by commas")
+    parser.add_argument("--crowd", type=int, default=50_000, help="connections that only sit there")
+    parser.add_argument("--out", type=Path, help="directory for the tables")
     uvloop.run(run(parser.parse_args()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -34,6 +34,13 @@ async def online_on(node: Node, account: JsonClient) -> JsonClient:
     return await device.connect()
 
 
+async def sample(node: Node, name: str) -> float:
+    """What a node's ``/metrics`` says."""
+    _, _, response = await http(node, "GET", "/metrics")
+    lines = response.body.decode().splitlines()
+    return float(next(line for line in lines if line.startswith(name + " ")).split()[-1])
+
+
 @pytest.mark.gen_test(timeout=30)
 async def test_logout_on_one_node_ends_the_sessions_sockets_on_the_other(
     two_nodes: TwoNodes,
@@ -122,6 +129,9 @@ async def test_without_the_bus_acks_come_and_other_nodes_have_it_within_30_s(
         heard = await bob.expect(30, cmd=10)
         assert (heard["content"], heard["seq"]) == (f"{n}", n + 1)
     assert time.monotonic() - began < 30
+    assert await sample(one, "tandem_bus_up") == await sample(two, "tandem_bus_up") == 0
+    assert await sample(one, "tandem_bus_lost_total") >= 5
+    assert await sample(two, 'tandem_holes_total{outcome="read"}') == 5
     # A logout needs no bus either.
     await http(one, "POST", "/api/logout", {}, token=ann.token)
     other = await online_on(two, await JsonClient.register(own_nodes))
@@ -137,6 +147,7 @@ async def test_without_the_bus_acks_come_and_other_nodes_have_it_within_30_s(
             await bob.expect(15, cmd=10, content=f"live {n}")
             if time.monotonic() - with_bus < 0.5:
                 break
+    assert await sample(one, "tandem_bus_up") == 1
     assert await bob.settled() == []
 
 
