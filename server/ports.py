@@ -36,10 +36,13 @@ class Placed(Protocol):
 
 
 class Inserted(NamedTuple):
-    """How far an ordered insert came: so many documents stored, then ``duplicate`` or the end."""
+    """How far an ordered insert came: so many documents stored, then ``duplicate`` or the end.
+
+    ``duplicate``: what another document has already, its place in the conversation or its cid.
+    """
 
     stored: int
-    duplicate: bool
+    duplicate: Literal["", "place", "cid"]
 
 
 class MessageStore(Protocol):

@@ -28,6 +28,8 @@ QUEUE_WAIT_S = 2.5
 """A message that was not handed to the database by then is refused: the promise is 3 s."""
 HEADS = 100_000
 """Conversations whose last seq is kept in memory (about 20 MiB)."""
+CONTENDED_S = 1.0
+"""How long a conversation whose place another node took is thought to be written there too."""
 
 _TICK_S = 0.25
 _AWAY = "the history cannot be written now; send again with the same cid"
@@ -76,6 +78,7 @@ class Writer:
         self._away = False
         self._stopping = False
         self._heads: dict[str, _Head] = {}
+        self._contended: dict[str, float] = {}
         self._last_id = 0
         self._task = self._loop.create_task(self._run(), name="writer")
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
@@ -166,7 +169,9 @@ class Writer:
         except StorageAway as away:
             self._give_up(away)
             return
-        self._place(batch)
+        if self._contended:
+            self._put_contended_last(began)
+        self._place(self._flushing)
         in_doubt = False
         while self._flushing:
             try:
@@ -175,7 +180,7 @@ class Writer:
                 inserted = await self._insert([e.document for e in self._unstored()])
                 self._settle(inserted.stored)
                 if inserted.duplicate:
-                    await self._resolve(in_doubt)
+                    await self._resolve(in_doubt, inserted.duplicate)
                 in_doubt = False
             except StorageAway as away:
                 if not (in_doubt or away.maybe_done):
@@ -187,6 +192,12 @@ class Writer:
                 self._tell_stored()
                 await asyncio.sleep(_TICK_S)
         self._metrics.batch(len(batch), self._loop.time() - began)
+
+    def _put_contended_last(self, now: float) -> None:
+        """Where another node writes too, the rest of the batch need not be inserted again."""
+        for conv in [c for c, at in self._contended.items() if now - at > CONTENDED_S]:
+            del self._contended[conv]
+        self._flushing = sorted(self._flushing, key=lambda each: each.conv in self._contended)
 
     def _unstored(self) -> list[Envelope]:
         """What of the flush is still to be stored: repeats are only waiting for their turn."""
@@ -264,13 +275,15 @@ class Writer:
         if done:
             self._stored(done)
 
-    async def _resolve(self, in_doubt: bool) -> None:
+    async def _resolve(self, in_doubt: bool, duplicate: str) -> None:
         """The first ran into a unique index: its own earlier try, its cid, or its place."""
         self._tell_stored()
         envelope = self._unstored()[0]
         if in_doubt and await self._messages.is_there(envelope):
             raise StorageAway("stored, but not yet on a majority")
-        repeats = await self._find_repeats()
+        # Whose place was taken has a cid that is looked for when it finds a place.
+        lost = duplicate == "place" and not in_doubt
+        repeats = [] if lost else await self._find_repeats()
         moved = {repeat.conv for repeat, _ in repeats} | {envelope.conv}
         heads = await asyncio.gather(*(self._messages.last(conv) for conv in moved))
         for conv, last in zip(moved, heads, strict=True):
@@ -283,7 +296,8 @@ class Writer:
                 detail = "this cid named another message of yours before"
                 self._refuse(repeat, ChatError("cid-reused", detail))
         if not repeats:
-            log.info("place_taken conv=%s seq=%d", envelope.conv, envelope.message.seq)
+            log.debug("place_taken conv=%s seq=%d", envelope.conv, envelope.message.seq)
+            self._contended[envelope.conv] = self._loop.time()
         self._place([later for later in self._unstored() if later.conv in moved])
         self._settle(0)
 

@@ -72,10 +72,10 @@ class MongoMessages:
         if "writeConcernError" in answer:
             raise StorageAway("not yet on a majority")
         if "writeErrors" not in answer:
-            return Inserted(len(documents), False)
+            return Inserted(len(documents), "")
         failed = answer["writeErrors"][0]
         if failed["code"] == DUPLICATE_KEY:
-            return Inserted(failed["index"], True)
+            return Inserted(failed["index"], "place" if "_id" in failed["keyPattern"] else "cid")
         if failed["code"] in REFUSED_FOR_NOW:
             raise StorageAway(f"refused with code {failed['code']}")
         raise OperationFailure(failed["errmsg"], failed["code"])

@@ -3,7 +3,8 @@
     python -m tests.bench.nodes --out docs/bench
 
 All nodes share core 0, so that what is compared is the CPU time that a message takes, not how
-many cores there are. Who talks with whom is on which node is left to chance. What is found is
+many cores there are. Twice the nodes have twice the people to serve, and who of those who talk
+with each other is on which node is left to chance. What is found is
 written down for :mod:`tests.bench.simulate`, which reckons with it, and says for three nodes what
 it would have predicted from one and two.
 """
@@ -24,8 +25,8 @@ import uvloop
 from tests.bench import report
 from tests.bench.__main__ import describe, say
 from tests.bench.crowds import CHURN, Churn, Crowd, come_and_go, sit
-from tests.bench.rig import Rig, Server, Several, cpu_seconds
-from tests.bench.scenarios import FANOUT, PINGPONG, PIPELINE, Talk, Trial, prepare, talk_to
+from tests.bench.rig import Apart, Rig, Server, Several, cpu_seconds
+from tests.bench.scenarios import FANOUT, PINGPONG, PIPELINE, Talk, Trial, prepare, talk_to_each
 from tests.bench.simulate import Costs, predict
 from tests.support.nats import Nats
 
@@ -46,92 +47,110 @@ NAMES = [*(talk.name for talk in TALKS), "crowd", "churn"]
 HEAD = """# Several nodes
 
 Made by `{command}` on {date}, on {machine}. All nodes are pinned to core 0, the load generator to
-core 1; nats-server and mongod run where the kernel puts them. `ratio` compares what arrives per
-second of the nodes' CPU time with one node without a bus, measured in turns, {pairs} times each for
-{seconds:g} s; 0.7 was asked for. What these figures mean for a service of a given size is in
-[scale.md](../scale.md).
+core 1; nats-server and mongod run where the kernel puts them. What is compared is what arrives per
+second of the nodes' CPU time, measured in turns, {pairs} times each for {seconds:g} s: with one node
+without a bus (0.7 of it was asked for), and with as many nodes without a bus that serve their
+people each by itself. The second tells what it costs to be one service; the first has also to do
+with several processes in turns on one core, which the machine where this was measured has. Two and
+three nodes serve two and three times as many people, pairs and groups, who are on all nodes. What
+these figures mean for a service of a given size is in [scale.md](../scale.md).
 
 """
 
 
 class Found:
-    """The trials of all scenarios, on one node without bus and on several with."""
+    """Trials of a scenario on so many nodes: (scenario, nodes) → server → its trials.
+
+    ``alone``: one node without a bus. ``apart``: so many of them, each with people of its own.
+    """
 
     def __init__(self) -> None:
-        self.alone: dict[tuple[str, int], list[Trial]] = {}
-        self.several: dict[tuple[str, int], list[Trial]] = {}
+        self.trials: dict[tuple[str, int], dict[str, list[Trial]]] = {}
         self.nats_us: dict[tuple[str, int], float] = {}
 
     def cost_us(self, talk: Talk, count: int = 0) -> float:
         """CPU time of the nodes for one of what is counted; 0 nodes: the one without bus."""
         if count:
-            trials = self.several[talk.name, count]
-        else:
-            trials = [
-                t for (name, _), some in self.alone.items() if name == talk.name for t in some
-            ]
-        return 1e6 / statistics.median(trial.per_cpu_second for trial in trials)
+            return 1e6 / rate(self.trials[talk.name, count]["several"])
+        return 1e6 / rate(self._alone(talk))
 
     def added_us(self, talk: Talk, count: int) -> float:
-        """What a message costs more on ``count`` nodes, from the ratios within the pairs."""
-        return self.cost_us(talk) * (1 / self.ratio(talk, count) - 1)
+        """What a message costs more on ``count`` nodes that are one service."""
+        return self.cost_us(talk) * (1 / self.ratio(talk.name, count, "apart") - 1)
 
-    def ratio(self, talk: Talk, count: int) -> float:
-        pairs = zip(self.alone[talk.name, count], self.several[talk.name, count], strict=True)
+    def ratio(self, name: str, count: int, to: str) -> float:
+        """Of what arrives per CPU second, within the pairs."""
+        trials = self.trials[name, count]
+        pairs = zip(trials[to], trials["several"], strict=True)
         return statistics.median(b.per_cpu_second / a.per_cpu_second for a, b in pairs)
 
     def mongod_us(self, talk: Talk) -> float:
-        trials = [t for (name, _), some in self.alone.items() if name == talk.name for t in some]
-        return 1e6 * statistics.median(trial.mongod / trial.per_second for trial in trials)
+        return 1e6 * statistics.median(t.mongod / t.per_second for t in self._alone(talk))
+
+    def _alone(self, talk: Talk) -> list[Trial]:
+        kept = [trials for (name, _), trials in self.trials.items() if name == talk.name]
+        return [trial for trials in kept for trial in trials["alone"]]
+
+
+def rate(trials: Sequence[Trial]) -> float:
+    return statistics.median(trial.per_cpu_second for trial in trials)
 
 
 async def compare(
     talk: Talk,
+    servers: dict[str, Server],
     count: int,
-    alone: Server,
-    several: Several,
     rig: Rig,
     nats: Nats,
     options: argparse.Namespace,
     found: Found,
 ) -> None:
-    """Trials in turns. The two have users of their own: what the one stores, the other must
-    not find missing."""
-    plans = {server: await prepare(talk, rig, server.first) for server in (alone, several)}
-    trials: dict[Server, list[Trial]] = {alone: [], several: []}
+    """Trials in turns. Each has users of its own: what one stores, another must not find missing.
+
+    For so many nodes so many times the people come.
+    """
+    plans = {
+        name: await crowds_of(talk, rig, server.first, 1 if name == "alone" else count)
+        for name, server in servers.items()
+    }
+    trials: dict[str, list[Trial]] = {name: [] for name in servers}
     spent = arrived = 0.0
+    order = list(servers)
     for number in range(options.pairs + 1):
-        for server in (alone, several) if number % 2 == 0 else (several, alone):
+        for name in order if number % 2 == 0 else reversed(order):
             before = cpu_seconds(nats.pid)
-            trial = await talk_to(server, talk, plans[server], rig, options.seconds)
+            trial = await talk_to_each(servers[name], talk, plans[name], rig, options.seconds)
             if number == 0:
                 continue  # caches are cold
-            say(describe(talk.name, server, trial))
-            trials[server].append(trial)
-            if server is several:
+            say(describe(talk.name, servers[name], trial))
+            trials[name].append(trial)
+            if name == "several":
                 spent += cpu_seconds(nats.pid) - before
                 arrived += trial.count
-    found.alone[talk.name, count] = trials[alone]
-    found.several[talk.name, count] = trials[several]
+    found.trials[talk.name, count] = trials
     found.nats_us[talk.name, count] = 1e6 * spent / max(arrived, 1)
+
+
+async def crowds_of(talk: Talk, rig: Rig, first: int, count: int) -> list[dict[str, Any]]:
+    return [await prepare(talk, rig, first + n * talk.clients) for n in range(count)]
 
 
 def table(found: Found) -> str:
     text = (
-        "| scenario | nodes | arrive per CPU s | one node without bus | ratio "
+        "| scenario | nodes | arrive per CPU s | to one node without bus | to as many without bus "
         "| µs of nats-server each | p99 ms | lost, doubled, disordered |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
-    for (name, count), several in found.several.items():
+    for (name, count), trials in found.trials.items():
         talk = next(talk for talk in TALKS if talk.name == name)
-        one = statistics.median(trial.per_cpu_second for trial in found.alone[name, count])
-        many = statistics.median(trial.per_cpu_second for trial in several)
+        several = trials["several"]
         p99 = statistics.median(trial.p99 for trial in several)
         wrong = [sum(getattr(t, f) for t in several) for f in ("lost", "doubled", "disordered")]
         text += (
-            f"| `{name}`: {talk.what} | {count} | {many:,.0f} | {one:,.0f} "
-            f"| **{found.ratio(talk, count):.2f}** | {found.nats_us[name, count]:.1f} "
-            f"| {p99:.1f} | {', '.join(map(str, wrong))} |\n"
+            f"| `{name}`: {talk.what} | {count} | {rate(several):,.0f} "
+            f"| **{found.ratio(name, count, 'alone'):.2f}** "
+            f"| {found.ratio(name, count, 'apart'):.2f} "
+            f"| {found.nats_us[name, count]:.1f} | {p99:.1f} | {', '.join(map(str, wrong))} |\n"
         )
     return text
 
@@ -233,14 +252,21 @@ async def run(options: argparse.Namespace) -> None:
                 talks = [talk for talk in TALKS if talk.name in names]
                 for talk in talks:
                     # A group that nodes do not see made must be there before its members come.
-                    await prepare(talk, rig, Several.first)
+                    await crowds_of(talk, rig, Several.first, max(COUNTS))
                 nodes: list[Server] = []
-                for count in COUNTS:
+                loners = [rig.tandem]
+                for count in COUNTS if talks else ():
                     nodes.append(await start_node(rig, nats, f"node{count}"))
-                    several = Several(f"{count} nodes", list(nodes))
+                    if count > 1:
+                        loners.append(await start_node(rig, None, f"loner{count}"))
+                    servers = {
+                        "alone": rig.tandem,
+                        "apart": Apart(f"{count}apart", list(loners)),
+                        "several": Several(f"{count}nodes", list(nodes)),
+                    }
                     for talk in talks:
-                        await compare(talk, count, rig.tandem, several, rig, nats, options, found)
-                for node in nodes:
+                        await compare(talk, servers, count, rig, nats, options, found)
+                for node in (*nodes, *loners[1:]):
                     rig.stop_server(node)
                 if "churn" in names:
                     churns = [await fresh(rig, nats, count, come_and_go) for count in (0, 2)]
@@ -248,7 +274,7 @@ async def run(options: argparse.Namespace) -> None:
                     crowds = [await fresh(rig, nats, count, sit, options.crowd) for count in (2, 3)]
         finally:
             nats.stop()
-    text = table(found) if found.several else ""
+    text = table(found) if found.trials else ""
     text += "\n" + crowd_table(crowds) if crowds else ""
     text += "\n" + churn_table(churns) if churns else ""
     if set(names) == set(NAMES):

@@ -5,6 +5,7 @@ The load generator's processes are pinned to core 1; mongod runs where the kerne
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import random
@@ -117,6 +118,20 @@ class Several(Server):
     def place(self, users: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         chance = random.Random(1)
         return [{**user, "port": chance.choice(self.nodes).port} for user in users]
+
+
+class Apart(Several):
+    """As many nodes that are no service: each serves a crowd by itself."""
+
+    first = 20_000
+
+    def __init__(self, name: str, nodes: Sequence[Server]) -> None:
+        super().__init__(name, nodes)
+        self._turns = itertools.cycle(nodes)
+
+    def place(self, users: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        port = next(self._turns).port
+        return [{**user, "port": port} for user in users]
 
 
 class Generator:

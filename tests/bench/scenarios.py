@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -263,17 +264,26 @@ async def talk_to(
     server: Server, talk: Talk, plan: dict[str, Any], rig: Rig, seconds: float
 ) -> Trial:
     """One trial. Pairs stay in one process; of a group, the senders' process paces."""
-    plan = {**plan, "run": f"{secrets.token_hex(4)}-"}  # a cid names one message for ever
-    users = server.place(rig.users[server.first : server.first + talk.clients])
-    share = -(-len(users) // talk.processes // 2) * 2 if not talk.active else len(users)
+    return await talk_to_each(server, talk, [plan], rig, seconds)
+
+
+async def talk_to_each(
+    server: Server, talk: Talk, plans: Sequence[dict[str, Any]], rig: Rig, seconds: float
+) -> Trial:
+    """One trial of several such crowds at once, each with users and a plan of its own."""
     generators: list[Generator] = []
     try:
-        for start in range(0, len(users), share):
-            own = {**plan, "port": server.port, "xmpp_port": server.xmpp_port}
-            own["users"] = users[start : start + share]
-            if talk.shape == "fanout" and start:
-                own["senders"] = 0
-            generators.append(await Generator.start(own))
+        for crowd, plan in enumerate(plans):
+            plan = {**plan, "run": f"{secrets.token_hex(4)}-"}  # a cid names one message for ever
+            first = server.first + crowd * talk.clients
+            users = server.place(rig.users[first : first + talk.clients])
+            share = -(-len(users) // talk.processes // 2) * 2 if not talk.active else len(users)
+            for start in range(0, len(users), share):
+                own = {**plan, "port": server.port, "xmpp_port": server.xmpp_port}
+                own["users"] = users[start : start + share]
+                if talk.shape == "fanout" and start:
+                    own["senders"] = 0
+                generators.append(await Generator.start(own))
         for generator in generators:
             await generator.ask(f"connect {min(share, len(users))}")
         # Whoever paces begins last.

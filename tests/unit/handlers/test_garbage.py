@@ -60,7 +60,7 @@ class Taking:
         return None
 
     async def insert(self, documents: Sequence[bytes]) -> Inserted:
-        return Inserted(len(documents), False)
+        return Inserted(len(documents), "")
 
     async def add(self, conv: str, members: Sequence[int]) -> None:
         return
