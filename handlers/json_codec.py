@@ -125,7 +125,7 @@ class JsonCodec:
         self.ready = ready
 
     def message(self, passed: Passed, viewer: User) -> bytes | None:
-        return self.ready(encode(passed.message))
+        return self.ready(passed.json())
 
     def event(self, event: Event) -> bytes | None:
         return None if type(event.body) is Presence else self.ready(encode(event.body))

@@ -10,6 +10,8 @@ from server.model import Group, Message, User
 if TYPE_CHECKING:
     from server.clients import ClientNode
 
+_encode_json = msgspec.json.Encoder().encode
+
 
 class Passed(Protocol):
     """What a codec needs to know of a message that it passes on."""
@@ -31,11 +33,15 @@ class Passed(Protocol):
     def xml(self) -> str:
         """Serialised XMPP child elements that JSON clients cannot show."""
 
+    def json(self) -> bytes:
+        """The message as JSON clients read it, encoded once for all nodes."""
 
-class Delivery(msgspec.Struct, array_like=True, tag=1, gc=False):
+
+class Delivery(msgspec.Struct, gc=False):
     """A durable message from elsewhere: from another node, or read from the history.
 
-    ``before``: the id of the conversation's entry before it, 0 for none.
+    ``before``: the id of the conversation's entry before it, 0 for none. ``body``: :meth:`json`,
+    once it is known.
     """
 
     message: Message
@@ -45,9 +51,15 @@ class Delivery(msgspec.Struct, array_like=True, tag=1, gc=False):
     resource: str
     xml: str
     before: int
+    body: bytes = b""
 
     node: ClassVar[None] = None
     group: ClassVar[None] = None
+
+    def json(self) -> bytes:
+        if not self.body:
+            self.body = _encode_json(self.message)
+        return self.body
 
 
 class Envelope:
@@ -62,6 +74,7 @@ class Envelope:
         "answered",
         "author",
         "before",
+        "body",
         "conv",
         "document",
         "dup",
@@ -105,10 +118,17 @@ class Envelope:
         self.answered = False
         self.dup = False
         self.before = 0
+        self.body = b""
 
     @property
     def resource(self) -> str:
         return self.node.resource
+
+    def json(self) -> bytes:
+        """See :class:`Passed`. Not before the writer has given it its place."""
+        if not self.body:
+            self.body = _encode_json(self.message)
+        return self.body
 
 
 class Presence(msgspec.Struct):

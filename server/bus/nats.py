@@ -7,6 +7,7 @@ in the nats-server. What one loop turn publishes leaves in one write.
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,6 +17,7 @@ from nats.aio.client import Client
 from nats.protocol.parser import Parser
 
 from server.deliveries import Delivery, Envelope, Event
+from server.model import Message, User
 from server.settings import Bus as BusSettings
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,22 @@ BACKLOG_BYTES = 8 * 1024 * 1024
 """What waits for a slow nats-server; beyond it deliveries are left to the history."""
 
 
+class Named(User, array_like=True, omit_defaults=True, gc=False):
+    """A :class:`User` on the bus."""
+
+
+class Carried(msgspec.Struct, array_like=True, tag=1, gc=False):
+    """A :class:`Delivery` on the bus. ``body``: its message, as JSON clients get it."""
+
+    body: bytes
+    conv: str
+    before: int
+    author: Named
+    recipient: Named | None
+    resource: str = ""
+    xml: str = ""
+
+
 class Hint(msgspec.Struct, array_like=True, tag=2):
     """An :class:`Event` on the bus. ``kind``: which of the known bodies ``body`` is."""
 
@@ -46,7 +64,9 @@ class Poke(msgspec.Struct, array_like=True, tag=3):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Delivery | Hint | Poke).decode
+_decode = msgspec.msgpack.Decoder(Carried | Hint | Poke).decode
+_decode_message = msgspec.json.Decoder(Message).decode
+_match_head = re.compile(rb"MSG \S+ (\d+) (?:\S+ )?(\d+)\r\n").match
 _POKE = _encode(Poke())
 
 
@@ -62,16 +82,12 @@ class _Parser(Parser):
             data = bytes(self.buf) + data
             self.buf.clear()
         at, taken = 0, self._taken
-        while data.startswith(b"MSG ", at):
-            end = data.find(b"\r\n", at)
-            if end < 0:
-                break
-            head = data[at:end].split()
-            start = end + 2
-            end = start + int(head[-1])
+        while (head := _match_head(data, at)) is not None:
+            start = head.end()
+            end = start + int(head[2])
             if len(data) < end + 2:
                 break
-            taken(int(head[2]), data[start:end])
+            taken(int(head[1]), data[start:end])
             at = end + 2
         if at < len(data):
             self.buf += data[at:]
@@ -265,16 +281,16 @@ class NatsBus:
                 hint = Hint(kind, body, delivery.gid, list(delivery.but))
                 self._publish_to((delivery.gid,), _encode(hint))
         else:
-            copy = Delivery(
-                delivery.message,
+            carried = Carried(
+                delivery.json(),
                 delivery.conv,
-                delivery.author,
-                delivery.recipient,
+                delivery.before,
+                _named(delivery.author),
+                None if delivery.recipient is None else _named(delivery.recipient),
                 delivery.resource,
                 delivery.xml,
-                delivery.before,
             )
-            self._publish_to(delivery.owners, _encode(copy))
+            self._publish_to(delivery.owners, _encode(carried))
         self._deliver(delivery)
 
     def poke(self) -> None:
@@ -307,8 +323,19 @@ class NatsBus:
         """Never raises: the client would stop reading."""
         try:
             taken = _decode(data)
-            if type(taken) is Delivery:
-                self._deliver(taken)
+            if type(taken) is Carried:
+                self._deliver(
+                    Delivery(
+                        _decode_message(taken.body),
+                        taken.conv,
+                        taken.author,
+                        taken.recipient,
+                        taken.resource,
+                        taken.xml,
+                        taken.before,
+                        taken.body,
+                    )
+                )
             elif type(taken) is Hint:
                 body = self._decoders[taken.kind](taken.body)
                 if taken.gid:
@@ -319,3 +346,7 @@ class NatsBus:
                 self._poked()
         except Exception:
             log.exception("bus_message_failed topic=%d bytes=%d", topic, len(data))
+
+
+def _named(user: User) -> Named:
+    return Named(*msgspec.structs.astuple(user))

@@ -48,8 +48,8 @@ HEAD = """# Several nodes
 
 Made by `{command}` on {date}, on {machine}. All nodes are pinned to core 0, the load generator to
 core 1; nats-server and mongod run where the kernel puts them. What is compared is what arrives per
-second of the nodes' CPU time, measured in turns, {pairs} times each for {seconds:g} s: with one node
-without a bus (0.7 of it was asked for), and with as many nodes without a bus that serve their
+second of the nodes' CPU time, measured in turns, {pairs} times each for {seconds:g} s: with one
+node without a bus (0.7 of it was asked for), and with as many nodes without a bus that serve their
 people each by itself. The second tells what it costs to be one service; the first has also to do
 with several processes in turns on one core, which the machine where this was measured has. Two and
 three nodes serve two and three times as many people, pairs and groups, who are on all nodes. What

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
@@ -119,9 +120,11 @@ async def test_message_comes_whole_and_in_order_to_those_who_watch(nats: Nats) -
     await two.until(lambda: len(two.heard) == 200)
     assert two.texts() == [f"{n} 你好\0" for n in range(1, 201)]
     first, original = two.heard[0], envelope("1 你好\0")
-    assert first == Delivery(
-        original.message, "c", ANN, BOB, "phone", "<x xmlns='urn:x'/>", original.before
-    )
+    assert isinstance(first, Delivery)
+    assert (first.message, first.conv, first.before) == (original.message, "c", original.before)
+    assert (first.resource, first.xml) == ("phone", "<x xmlns='urn:x'/>")
+    assert [asdict(user) for user in (first.author, first.recipient)] == [asdict(ANN), asdict(BOB)]
+    assert first.json() == original.json()
     assert three.heard == []
     two.bus.unwatch(BOB.id)
     two.bus.watch(GROUP)
