@@ -211,7 +211,7 @@ def costs_of(found: Found, crowds: Sequence[Crowd], churns: Sequence[Churn]) -> 
         / (1 + CHURN.groups),
         nats_subscribe_us=shared.nats_us / (1 + CHURN.groups),
         connection_kib=crowd.kib,
-        nats_topic_kib=crowd.nats_kib,
+        nats_topic_kib=max(each.nats_kib for each in crowds),
         look_node_us=1e6 * crowd.idle_nodes * 10 / crowd.count,
         look_mongod_us=1e6 * crowd.idle_mongod * 10 / crowd.count,
     )
@@ -254,24 +254,24 @@ async def run(options: argparse.Namespace) -> None:
                     # A group that nodes do not see made must be there before its members come.
                     await crowds_of(talk, rig, Several.first, max(COUNTS))
                 nodes: list[Server] = []
-                loners = [rig.tandem]
+                solitary = [rig.tandem]
                 for count in COUNTS if talks else ():
                     nodes.append(await start_node(rig, nats, f"node{count}"))
                     if count > 1:
-                        loners.append(await start_node(rig, None, f"loner{count}"))
+                        solitary.append(await start_node(rig, None, f"solitary{count}"))
                     servers = {
                         "alone": rig.tandem,
-                        "apart": Apart(f"{count}apart", list(loners)),
+                        "apart": Apart(f"{count}apart", list(solitary)),
                         "several": Several(f"{count}nodes", list(nodes)),
                     }
                     for talk in talks:
                         await compare(talk, servers, count, rig, nats, options, found)
-                for node in (*nodes, *loners[1:]):
+                for node in (*nodes, *solitary[1:]):
                     rig.stop_server(node)
-                if "churn" in names:
-                    churns = [await fresh(rig, nats, count, come_and_go) for count in (0, 2)]
                 if "crowd" in names:
                     crowds = [await fresh(rig, nats, count, sit, options.crowd) for count in (2, 3)]
+                if "churn" in names:
+                    churns = [await fresh(rig, nats, count, come_and_go) for count in (0, 2)]
         finally:
             nats.stop()
     text = table(found) if found.trials else ""
