@@ -81,6 +81,7 @@ class People:
     ``in_groups``: share of these that go to a group. ``groups``: that a user is in; ``median``:
     members of the middle group, with a long tail up to ``largest``. ``devices``: connections of
     a user who is there. ``returns``: connections of one device an hour. ``kept_days``: history.
+    ``look_every_s``: how often nodes look for what the bus lost.
     """
 
     users: float
@@ -95,6 +96,7 @@ class People:
     returns: float = 4.0
     daily_messages: float = 40.0
     kept_days: int = 365
+    look_every_s: float = 10.0
 
     def group_size(self, chance: random.Random) -> int:
         """Of the group that a message goes to: larger ones hear more of them."""
@@ -110,7 +112,6 @@ class Bounds:
     nats: float = 2.0
     mongod: float = 4.0
     node_connections: int = 50_000
-    nats_topics: int = 20_000_000
     message_bytes: int = 650
     """Stored, with its indexes, compressed."""
 
@@ -135,7 +136,7 @@ class Service:
     nats_memory_gib: float
     subscriptions: float
     shards: int
-    mongod_load: float
+    write_load: float
     look_load: float
     terabytes: float
     storm_s: float
@@ -195,21 +196,31 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
         per_node_topics = min(per_node_topics, connections / nodes + members)
         cpu = rate * per_message / nodes
         cpu += comings / nodes * (costs.come_us + costs.subscribe_us * (1 + people.groups))
-        cpu += per_node_topics * costs.look_node_us / 10
+        cpu += per_node_topics * costs.look_node_us / people.look_every_s
         if cpu / 1e6 <= bounds.node:
             break
         nodes = max(nodes + 1, math.ceil(nodes * min(2.0, cpu / 1e6 / bounds.node)))
     subscriptions = per_node_topics * nodes
     nats_in, nats_out = rate * topics, rate * brought
-    nats_cpu = nats_in * costs.nats_in_us + nats_out * costs.nats_out_us
-    nats_cpu += comings * (1 + people.groups) * costs.nats_subscribe_us
-    nats = max(3 if nodes > 4 else 1, math.ceil(nats_cpu / 1e6 / bounds.nats))
-    # Within a cluster each message goes over one more server where its reader's node is elsewhere.
-    routed = nats_out * (1 - 1 / nats)
-    nats_load = (nats_cpu + routed * (costs.nats_in_us + costs.nats_out_us)) / 1e6 / nats
-    # Every server knows every topic that is subscribed anywhere.
-    look = subscriptions * costs.look_mongod_us / 10 / 1e6
-    mongod = rate * costs.mongod_quiet_message_us / 1e6 + look
+    # Who comes and goes is told to every server; a message goes over one more server of the
+    # cluster where its reader's node is connected to another one.
+    told = comings * (1 + people.groups) * costs.nats_subscribe_us / 1e6
+    nats = 3 if nodes > 4 else 1
+    while True:
+        routed = nats_out * (1 - 1 / nats)
+        carried = (nats_in + routed) * costs.nats_in_us + (nats_out + routed) * costs.nats_out_us
+        nats_load = told + carried / 1e6 / nats
+        if nats_load <= bounds.nats:
+            break
+        if told > bounds.nats:
+            nats, nats_load = 0, told
+            break
+        nats += 1 + nats // 10
+    # Every server knows every topic that is subscribed anywhere. And every shard is asked for
+    # the newest entries of every topic, since those may be on any.
+    look = subscriptions * costs.look_mongod_us / people.look_every_s / 1e6
+    writes = rate * costs.mongod_quiet_message_us / 1e6
+    room = bounds.mongod - look
     return Service(
         users=people.users,
         nodes=nodes,
@@ -226,8 +237,8 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
         nats_load=nats_load,
         nats_memory_gib=subscriptions * costs.nats_topic_kib / 2**20,
         subscriptions=subscriptions,
-        shards=max(1, math.ceil(mongod / bounds.mongod)),
-        mongod_load=mongod,
+        shards=math.ceil(writes / room) if room > 0 else 0,
+        write_load=writes,
         look_load=look,
         terabytes=people.users
         * people.daily_messages
@@ -260,16 +271,16 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("busy with, of a core", "{node_load:.0%}"),
     ("memory of a node", "{node_memory_gib:.2f} GiB"),
     ("topics that a node watches", "{topics_per_node:,.0f}"),
-    ("**nats-servers**", "**{nats_servers:,}**"),
+    ("**nats-servers** (0: no number is enough)", "**{nats_servers:,}**"),
     ("each busy with, of a core", "{nats_load:.0%}"),
     ("messages into NATS, out to nodes, a second", "{nats_in:,.0f}, {nats_out:,.0f}"),
     (
         "subscriptions, and their memory on each nats-server",
         "{subscriptions:,.0f}, {nats_memory_gib:.2f} GiB",
     ),
-    ("mongod, cores of the primaries", "{mongod_load:.1f}"),
-    ("of that looking for what the bus lost", "{look_load:.1f}"),
-    ("**shards**", "**{shards:,}**"),
+    ("mongod: cores for storing, all shards together", "{write_load:.1f}"),
+    ("cores for finding what the bus lost, on each shard", "{look_load:.2f}"),
+    ("**shards** (0: no number is enough)", "**{shards:,}**"),
     ("history of a year", "{terabytes:,.1f} TB"),
     ("all come back at once: CPU time of each node", "{storm_s:.0f} s"),
 )
