@@ -74,18 +74,19 @@ class JsonClient:
     async def online(cls, node: Node, username: str | None = None) -> "JsonClient":
         return await (await cls.register(node, username)).connect()
 
+    def account(self) -> dict[str, Any]:
+        """What :class:`JsonClient` and its like are made from."""
+        return {
+            "id": self.id,
+            "username": self.username,
+            "jid": self.jid,
+            "token": self.token,
+            "refresh_token": self.refresh_token,
+        }
+
     def another_device(self) -> "JsonClient":
         """The same account on a second connection."""
-        return JsonClient(
-            self.service,
-            {
-                "id": self.id,
-                "username": self.username,
-                "jid": self.jid,
-                "token": self.token,
-                "refresh_token": self.refresh_token,
-            },
-        )
+        return JsonClient(self.service, self.account())
 
     async def connect(self) -> "JsonClient":
         self.close_code, self.is_closed = None, False

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -136,7 +135,7 @@ class Party:
     async def gather(cls, cluster: Cluster) -> "Party":
         party, nodes = cls(), cluster.nodes
         accounts = [await JsonClient.register(nodes[n % 3]) for n in range(6)]
-        party.talkers = [Talker(nodes[n % 3], described(a)) for n, a in enumerate(accounts)]
+        party.talkers = [Talker(nodes[n % 3], a.account()) for n, a in enumerate(accounts)]
         members = [account.id for account in accounts]
         body = {"name": "party", "members": members}
         _, group, _ = await http(nodes[0], "POST", "/api/groups", body, token=accounts[0].token)
@@ -148,7 +147,7 @@ class Party:
                 peers.append((10, owner.id))
             talker.start(home, peers)
         # Listens to the phone; the first talker also writes to it.
-        party.watcher = Talker(nodes[1], described(await JsonClient.register(nodes[1])))
+        party.watcher = Talker(nodes[1], (await JsonClient.register(nodes[1])).account())
         party.watcher.start([nodes[1], nodes[2], nodes[0]], [])
         party.phone = Phone([nodes[2], nodes[0], nodes[1]], owner, party.watcher)
         return party
@@ -166,16 +165,6 @@ class Party:
         for talker in (*self.talkers, self.watcher):
             await talker.stop()
         await XmppClient.close_all()
-
-
-def described(account: JsonClient) -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "username": account.username,
-        "jid": account.jid,
-        "token": account.token,
-        "refresh_token": account.refresh_token,
-    }
 
 
 @pytest.mark.gen_test(timeout=240)

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -61,23 +60,13 @@ async def make_talkers(nodes: TwoNodes) -> list[Talker]:
     talkers = []
     for n in range(4):
         account = await JsonClient.register(nodes)
-        talkers.append(Talker(nodes.nodes[n % 2], await described(account)))
+        talkers.append(Talker(nodes.nodes[n % 2], account.account()))
     body = {"name": "faults", "members": [talker.id for talker in talkers]}
     _, group, _ = await http(nodes.one, "POST", "/api/groups", body, token=talkers[0].token)
     for n, talker in enumerate(talkers):
         partner = talkers[(n + 1) % 2 + n // 2 * 2]
         talker.start([nodes.nodes[n % 2]], [(10, partner.id), (11, group["id"])])
     return talkers
-
-
-async def described(account: JsonClient) -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "username": account.username,
-        "jid": account.jid,
-        "token": account.token,
-        "refresh_token": account.refresh_token,
-    }
 
 
 @pytest.mark.gen_test(timeout=120)
