@@ -1,5 +1,6 @@
 """The driver's errors, told apart: the database is away, or it refused."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,10 +33,17 @@ QUICK_S = 2.8
 
 @contextmanager
 def storage(timeout_s: float = QUICK_S) -> Iterator[None]:
-    """Raises :class:`StorageAway` for what means that the database cannot serve now."""
+    """Raises :class:`StorageAway` for what means that the database cannot serve now.
+
+    And what cancels the task: ``asyncio.wait_for`` of Python 3.11, which the driver writes with,
+    loses a cancellation that comes as it ends, and the task would go on for ever.
+    """
     try:
         with pymongo.timeout(timeout_s):
             yield
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
     except ServerSelectionTimeoutError as error:
         raise StorageAway("no primary found", maybe_done=False) from error
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:

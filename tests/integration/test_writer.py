@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -278,5 +279,26 @@ async def test_messages_during_a_flush_are_merged_into_the_next(data_dir: Path) 
         await sender.heard(201)
         assert sender.messages.batches[0] == 1
         assert len(sender.messages.batches) <= 3
+
+    await run(data_dir, act)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_cancelled_reading_ends_whenever_it_is_cancelled(data_dir: Path) -> None:
+    """Or a task that reads for ever would go on reading, and the server would not stop."""
+
+    async def read_for_ever(sender: Sender) -> None:
+        while True:
+            with suppress(StorageAway):
+                await sender.store.messages.newest([sender.userid], 0, 2**53)
+
+    async def act(sender: Sender) -> None:
+        for turns in range(40):
+            reading = asyncio.create_task(read_for_ever(sender))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reading.cancel()
+            done, _ = await asyncio.wait({reading}, timeout=2)
+            assert done and reading.cancelled()
 
     await run(data_dir, act)
