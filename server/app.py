@@ -47,6 +47,7 @@ from server.siblings import Siblings
 from server.store.mongo import MongoStore, SchemaTooNew, open_store
 from server.store.mongod import MongodError, PrivateMongod
 from server.supervisor import Supervisor, supervisor_gone, worker_command
+from server.tails import Tails
 from server.tokens import Tokens, fingerprint, load_signing_key
 from server.writer import Writer
 
@@ -188,12 +189,24 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             clients,
             connections_per_user=clients.connections_per_user,
             give=router.give_out,
+            lost=audience.hurry,
         )
+        tails = Tails(
+            store.tails,
+            registry.node_id,
+            look=sequence.look,
+            is_wanted=sequence.is_wanted,
+            heard=audience.heard,
+            missed=audience.hurry,
+        )
+        router.wrote = tails.wrote
         bus.listen(sequence.arrive, changes.poked, audience.hurry)
         await registry.start()
         stack.push_async_callback(registry.close)
         audience.start()
         stack.push_async_callback(audience.close)
+        await tails.start()
+        stack.push_async_callback(tails.close)
     await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
     stack.push_async_callback(changes.close)
     await bus.open()

@@ -1,8 +1,8 @@
 """Who of this node's users wants what: which topics the bus has to bring, and whether it did.
 
 A user's topic and those of the user's groups are watched while the user is connected here and for
-a while after. What the bus lost all the same is found by looking: every topic's newest entries
-are compared with what was given out, over and over, so that even a lost last message is soon there.
+a while after. Where much may be lost and nobody could tell what (the bus was away, a node died),
+every topic's newest entries are compared with what was given out.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 LINGER_S = 30.0
 """After the last connection: most come back soon."""
-ROUND_S = 10.0
-"""In which every topic is looked at once."""
+SWEEP_S = 5.0
 RIPE_S = 2.0
 """Younger entries are still on their way to us by themselves."""
-SLACK_S = 60.0
-"""Entries become durable later than they got their id, by clocks that differ."""
+SLACK_S = 90.0
+"""How long a loss may go unnoticed, and entries become durable after they got their id."""
 TOPICS = 500
 """Looked at in one query."""
+AGAIN_S = 0.5
 
 
 class _Local:
@@ -56,7 +56,8 @@ class Audience:
         self._locals: dict[int, _Local] = {}
         self._members: dict[int, set[int]] = {}
         self._since: dict[int, int] = {}
-        self._looked: list[tuple[float, int]] = []
+        self._sound_at = self._loop.time()
+        self._is_looking = False
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.sequence: Sequence
@@ -70,8 +71,13 @@ class Audience:
             await asyncio.wait({self._task})
 
     def hurry(self) -> None:
-        """The bus was away: looks at everything now."""
+        """The bus was away, or a node died: looks at everything now."""
         self._hurry.set()
+
+    def heard(self) -> None:
+        """What others told is known; if there is a bus besides, nothing is missed up to now."""
+        if self._bus.is_up and not (self._hurry.is_set() or self._is_looking):
+            self._sound_at = self._loop.time()
 
     def members(self, gid: int) -> Collection[int]:
         """The group's members who are connected here."""
@@ -174,41 +180,27 @@ class Audience:
 
     async def _look_for_ever(self) -> None:
         while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await self._hurry.wait()
             self._sweep()
-            hurried = self._hurry.is_set()
+            if not self._hurry.is_set():
+                continue
+            began, topics = self._loop.time(), list(self._since)
+            after_ms = now_ms() - int(1000 * (began - self._sound_at + SLACK_S))
             self._hurry.clear()
-            began, began_ms = self._loop.time(), now_ms()
-            after_ms = self._looked_enough(began)
-            topics = list(self._since)
-            slices = [topics[start : start + TOPICS] for start in range(0, len(topics), TOPICS)]
-            ok = True
-            for number, some in enumerate(slices):
-                try:
-                    await self._look(some, after_ms)
-                except StorageAway:
-                    ok = False
-                except Exception:
-                    ok = False
-                    log.exception("audience_look_failed")
-                if not hurried:
-                    await self._rest_until(began + (number + 1) * ROUND_S / len(slices))
-            if ok:
-                self._looked.append((began, began_ms))
-            await self._rest_until(began + ROUND_S)
-
-    async def _rest_until(self, when: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(when):
-                await self._hurry.wait()
-
-    def _looked_enough(self, now: float) -> int:
-        """From when on, in milliseconds since 1970, entries may have been missed.
-
-        That is the beginning of a round that is old enough for all from before it to be durable.
-        """
-        while len(self._looked) > 1 and self._looked[1][0] <= now - SLACK_S:
-            self._looked.pop(0)
-        return self._looked[0][1] if self._looked else 0
+            self._is_looking = True
+            try:
+                for start in range(0, len(topics), TOPICS):
+                    await self._look(topics[start : start + TOPICS], after_ms)
+                log.info("looked topics=%d seconds=%.1f", len(topics), self._loop.time() - began)
+            except StorageAway:
+                self._hurry.set()
+                await asyncio.sleep(AGAIN_S)
+            except Exception:
+                log.exception("audience_look_failed")
+            finally:
+                self._is_looking = False
 
     async def _look(self, topics: list[int], after_ms: int) -> None:
         since = min((self._since.get(topic, now_ms()) for topic in topics), default=0)

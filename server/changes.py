@@ -106,10 +106,10 @@ class Changes:
     async def _read(self) -> None:
         if self._newest is None:
             return
-        for change in await self._store.since(self._newest - OVERLAP):
+        for change in await self._store.since(self._newest - OVERLAP, but=list(self._seen)):
             at = change["at"]
             self._newest = max(self._newest, at)
-            if change["_id"] not in self._seen:
+            if change["_id"] not in self._seen:  # added here meanwhile
                 self._seen[change["_id"]] = at
                 self._act(change)
         oldest = self._newest - 2 * OVERLAP

@@ -203,7 +203,8 @@ class ConnectionStore(Protocol):
 
 
 class ChangeStore(Protocol):
-    """What nodes tell each other by way of the database. Each is kept for an hour."""
+    """What nodes tell each other by way of the database. Changes are kept for an hour, tails for
+    some minutes."""
 
     def new_id(self) -> Any:
         """An ``_id`` that no other node makes."""
@@ -214,8 +215,8 @@ class ChangeStore(Protocol):
     async def add(self, change: Document) -> datetime:
         """Stores it, once, and gives the time that the database stamped it with as ``at``."""
 
-    async def since(self, at: datetime) -> list[Document]:
-        """Those stamped then or later, oldest first."""
+    async def since(self, at: datetime, but: Sequence[Any] = ()) -> list[Document]:
+        """Those stamped then or later, oldest first, without those that ``but`` names."""
 
 
 class GroupStore(Protocol):
@@ -265,6 +266,9 @@ class Store(Protocol):
 
     @property
     def changes(self) -> ChangeStore: ...
+
+    @property
+    def tails(self) -> ChangeStore: ...
 
     @property
     def connections(self) -> ConnectionStore: ...

@@ -27,7 +27,10 @@ BURIED_S = 60.0
 
 
 class Registry:
-    """One per node of a service of several. ``give``: hands an event to connections here."""
+    """One per node of a service of several. ``give``: hands an event to connections here.
+
+    ``lost``: called when another node is dead.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Registry:
         *,
         connections_per_user: int,
         give: Callable[[Event], None],
+        lost: Callable[[], None],
     ) -> None:
         self.node_id = secrets.token_hex(6)
         self._store = store
@@ -44,6 +48,7 @@ class Registry:
         self._clients = clients
         self._limit = connections_per_user
         self._give = give
+        self._lost = lost
         self._count = 0
         self._alive: set[str] = {self.node_id}
         self._come: dict[str, Document] = {}
@@ -191,6 +196,7 @@ class Registry:
         for node_id in lost:
             log.warning("node_lost id=%s", node_id)
             self._dead[node_id] = now
+            self._lost()
             await self._tell_users(node_id)
         for node_id in [dead for dead, at in self._dead.items() if now - at > BURIED_S]:
             await self._store.bury(node_id)

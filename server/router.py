@@ -47,6 +47,8 @@ class Router:
     """One per node. Needs :attr:`writer` before the first submit."""
 
     writer: Writer
+    wrote: Callable[[str, int], None] | None = None
+    """Hears of each new entry that this node stored: conversation and seq."""
 
     def __init__(
         self,
@@ -179,6 +181,7 @@ class Router:
 
     def on_stored(self, envelopes: Sequence[Envelope]) -> None:
         """The writer's news, in order: these are durable. Acks them and publishes the new ones."""
+        wrote = self.wrote
         for envelope in envelopes:
             node = envelope.node
             self._answered(envelope)
@@ -186,6 +189,8 @@ class Router:
             if answer is not None:
                 node.send(answer)
             if not envelope.dup:
+                if wrote is not None:
+                    wrote(envelope.conv, envelope.message.seq)
                 self._bus.publish(envelope)
 
     def on_refused(self, envelope: Envelope, error: ChatError) -> None:

@@ -112,6 +112,10 @@ class Sequence:
         while len(self._tasks) > FILLS:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
+    def is_wanted(self, conv: str) -> bool:
+        """Whether the bus brings it here."""
+        return self._watched_since(_topics(conv)) is not None
+
     def unwatched(self, topic: int) -> None:
         """What is published for this user or group does not come any more."""
         for conv in list(self._convs.get(topic, ())):

@@ -1,5 +1,6 @@
 """Changes that all nodes read."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,9 +38,10 @@ class MongoChanges:
             )
         return _utc(added["at"])
 
-    async def since(self, at: datetime) -> list[Document]:
+    async def since(self, at: datetime, but: Sequence[Any] = ()) -> list[Document]:
+        query = {"at": {"$gte": at}, "_id": {"$nin": list(but)}}
         with storage():
-            found = await self._changes.find({"at": {"$gte": at}}).sort("at", 1).to_list(MOST)
+            found = await self._changes.find(query).sort("at", 1).to_list(MOST)
         for change in found:
             change["at"] = _utc(change["at"])
         return found

@@ -58,6 +58,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "tickets": [IndexModel([("expires", ASCENDING)], expireAfterSeconds=0)],
     "changes": [IndexModel([("at", ASCENDING)], expireAfterSeconds=3600)],
+    "tails": [IndexModel([("at", ASCENDING)], expireAfterSeconds=300)],
     "nodes": [IndexModel([("expires", ASCENDING)], expireAfterSeconds=3600)],
     "connections": [
         IndexModel([("userid", ASCENDING)]),
@@ -92,6 +93,7 @@ class MongoStore:
         self.sessions = MongoSessions(database.sessions, database.tickets)
         self.groups = MongoGroups(database.groups, database.members)
         self.changes = MongoChanges(database.changes)
+        self.tails = MongoChanges(database.tails)
         self.connections = MongoConnections(database.connections, database.nodes)
 
     async def is_up(self) -> bool:

@@ -175,9 +175,12 @@ async def test_killed_nodes_users_are_gone_for_the_others_within_45_s(own_nodes:
     phone.add_event_handler(
         "presence_unavailable", lambda p: gone.set() if p["from"].resource == "laptop" else None
     )
+    looks = own_nodes.one.log().count(" looked ")
     own_nodes.two.kill()
     async with asyncio.timeout(45):
         await gone.wait()
+    # What it stored and did not tell any more is looked for.
+    assert own_nodes.one.log().count(" looked ") > looks
     again = XmppClient(own_nodes, f"{me.jid}/laptop")
     again.node, again.ca_certs = own_nodes.one, own_nodes.one.certificate
     await again.login()
