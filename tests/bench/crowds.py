@@ -3,11 +3,15 @@
 import asyncio
 import re
 import resource
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient
 
+from server.sequence import Sequence
+from server.tails import Tails
 from tests.bench.rig import Generator, Rig, Server, Several, cpu_seconds, rss_kib
 from tests.bench.scenarios import SPARE_FILES
 from tests.support.nats import Nats
@@ -173,3 +177,30 @@ async def _connect(generators: list[Generator], count: int) -> None:
 async def _hang_up(generators: list[Generator]) -> None:
     for generator in generators:
         await generator.close()
+
+
+def tail_us(count: int = 100_000) -> float:
+    """What it costs to hear how far a conversation has come that nobody here is in."""
+    here = {userid: 1 for userid in range(50_000)}
+    nobody: Any = None
+    sequence = Sequence(
+        nobody,
+        nobody,
+        give=nobody,
+        give_to=nobody,
+        saw=nobody,
+        watched_since=lambda topics: min((here[t] for t in topics if t in here), default=None),
+    )
+    tails = Tails(
+        nobody,
+        "here",
+        look=nobody,
+        is_wanted=sequence.is_wanted,
+        heard=lambda: None,
+        missed=lambda: None,
+    )
+    convs = [f"{100_000 + n}-{300_000 + n}" for n in range(count)]
+    began = time.process_time()
+    with suppress(StopIteration):  # it has nothing to wait for
+        tails.hear(convs, range(count)).send(None)
+    return 1e6 * (time.process_time() - began) / count

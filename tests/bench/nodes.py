@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import uvloop
 
 from tests.bench import report
 from tests.bench.__main__ import describe, say
-from tests.bench.crowds import CHURN, Churn, Crowd, come_and_go, sit
+from tests.bench.crowds import CHURN, Churn, Crowd, come_and_go, sit, tail_us
 from tests.bench.rig import Apart, Rig, Server, Several, cpu_seconds
 from tests.bench.scenarios import FANOUT, PINGPONG, PIPELINE, Talk, Trial, prepare, talk_to_each
 from tests.bench.simulate import Costs, predict
@@ -40,7 +41,13 @@ GROUP_OF_200 = Talk(
     processes=1,
     unit="deliveries",
 )
-TALKS: tuple[Talk, ...] = (PIPELINE, PINGPONG, FANOUT, GROUP_OF_200)
+QUIET_GROUP = replace(
+    GROUP_OF_200,
+    name="fanout-quiet",
+    what="durable messages to a group of 200, one sender, one after the other",
+    senders=1,
+)
+TALKS: tuple[Talk, ...] = (PIPELINE, PINGPONG, FANOUT, GROUP_OF_200, QUIET_GROUP)
 COUNTS = (1, 2, 3)
 NAMES = [*(talk.name for talk in TALKS), "crowd", "churn"]
 
@@ -184,34 +191,41 @@ def churn_table(churns: Sequence[Churn]) -> str:
 
 def costs_of(found: Found, crowds: Sequence[Crowd], churns: Sequence[Churn]) -> Costs:
     """From one node without bus, and one and two with: what one of each thing costs."""
-    message = found.cost_us(PIPELINE)
+    message, quiet = found.cost_us(PIPELINE), found.cost_us(PINGPONG)
     publish = max(0.0, found.added_us(PIPELINE, 1))
     # Every second one meets its reader on the other node.
     bring = max(0.0, 2 * (found.added_us(PIPELINE, 2) - publish))
     nats_in = found.nats_us[PIPELINE.name, 1] / 2  # the topics of both
     nats_out = max(0.0, 2 * (found.nats_us[PIPELINE.name, 2] - 2 * nats_in))
-    copies = FANOUT.clients - 1
-    copy = (found.cost_us(FANOUT) * copies - message) / (copies - 1)
+    copies = QUIET_GROUP.clients - 1
+    quiet_publish = max(0.0, found.added_us(QUIET_GROUP, 1) * copies)
+    quiet_bring = max(0.0, found.added_us(QUIET_GROUP, 2) * copies - quiet_publish)
+    quiet_in = found.nats_us[QUIET_GROUP.name, 1] * copies
+    quiet_out = max(0.0, found.nats_us[QUIET_GROUP.name, 2] * copies - quiet_in)
     crowd = crowds[-1]
     plain, shared = churns
+    subscribing = shared.coming_us + shared.going_us - plain.coming_us - plain.going_us
     return Costs(
         message_us=message,
-        quiet_message_us=found.cost_us(PINGPONG),
         publish_us=publish,
         bring_us=bring,
-        copy_us=copy,
         nats_in_us=nats_in,
         nats_out_us=nats_out,
         mongod_message_us=found.mongod_us(PIPELINE),
-        mongod_quiet_message_us=found.mongod_us(PINGPONG),
+        quiet_message_us=quiet,
+        quiet_publish_us=quiet_publish,
+        quiet_bring_us=quiet_bring,
+        quiet_copy_us=(found.cost_us(QUIET_GROUP) * copies - quiet) / (copies - 1),
+        quiet_nats_in_us=quiet_in,
+        quiet_nats_out_us=quiet_out,
+        quiet_mongod_message_us=found.mongod_us(PINGPONG),
         come_us=plain.coming_us + plain.going_us,
-        subscribe_us=max(0.0, shared.coming_us + shared.going_us - plain.coming_us - plain.going_us)
-        / (1 + CHURN.groups),
+        subscribe_us=max(0.0, subscribing) / (1 + CHURN.groups),
         nats_subscribe_us=shared.nats_us / (1 + CHURN.groups),
         connection_kib=crowd.kib,
         nats_topic_kib=max(each.nats_kib for each in crowds),
-        look_node_us=1e6 * crowd.idle_nodes * 10 / crowd.count,
-        look_mongod_us=1e6 * crowd.idle_mongod * 10 / crowd.count,
+        idle_us=1e6 * crowd.idle_nodes / crowd.count,
+        tail_us=tail_us(),
     )
 
 
@@ -224,11 +238,9 @@ def check(found: Found, costs: Costs) -> str:
         "| three nodes, µs of CPU for each that arrives | predicted | measured | off by |\n"
         "| --- | --- | --- | --- |\n"
     )
-    for talk in TALKS:
-        if talk is PINGPONG:
-            continue
+    for talk in (PIPELINE, PINGPONG, QUIET_GROUP):
         copies = talk.clients - 1 if talk.shape == "fanout" else 1
-        nodes_us, nats_us = predict(costs, 3, copies)
+        nodes_us, nats_us = predict(costs, 3, copies, quiet=talk is not PIPELINE)
         rows = (
             ("nodes", nodes_us / copies, found.cost_us(talk) / found.ratio(talk.name, 3, "apart")),
             ("nats-server", nats_us / copies, found.nats_us[talk.name, 3]),

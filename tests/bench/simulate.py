@@ -18,6 +18,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 MEASURED = Path(__file__).parents[2] / "docs" / "bench" / "nodes.json"
+MOST_NODES = 20_000
+TAIL_BYTES = 30
+"""One conversation's in the database and on the way to each node."""
 SIZES = (1e5, 1e6, 1e7, 1e8)
 
 
@@ -25,29 +28,35 @@ SIZES = (1e5, 1e6, 1e7, 1e8)
 class Costs:
     """CPU time in µs of one core, memory in KiB.
 
-    A message taken, stored, acked and given to one connection costs ``message_us`` where the node
-    is busy and commits are large, ``quiet_message_us`` where they are small; ``publish_us`` more
-    with a bus, ``bring_us`` on each other node that it is brought to, and ``copy_us`` for each
-    further connection. ``come_us``: one connection's coming and going; ``subscribe_us``: each of
-    its topics. ``look_…``: looking once for what the bus lost, for one topic.
+    A message taken, stored, acked and given to one connection costs ``message_us``; ``publish_us``
+    more with a bus, and ``bring_us`` on each other node that it is brought to; NATS takes it in and
+    gives it out. That is when nodes are so busy that hundreds share a commit and a read. ``quiet``:
+    when each goes alone, as most do; ``quiet_copy_us`` is then for each further connection that it
+    is given to. ``come_us``: one connection's coming and going; ``subscribe_us``: each of its
+    topics. ``idle_us``: an idle connection in a second. ``tail_us``: hearing how far one
+    conversation has come that another node wrote.
     """
 
     message_us: float
-    quiet_message_us: float
     publish_us: float
     bring_us: float
-    copy_us: float
     nats_in_us: float
     nats_out_us: float
     mongod_message_us: float
-    mongod_quiet_message_us: float
+    quiet_message_us: float
+    quiet_publish_us: float
+    quiet_bring_us: float
+    quiet_copy_us: float
+    quiet_nats_in_us: float
+    quiet_nats_out_us: float
+    quiet_mongod_message_us: float
     come_us: float
     subscribe_us: float
     nats_subscribe_us: float
     connection_kib: float
     nats_topic_kib: float
-    look_node_us: float
-    look_mongod_us: float
+    idle_us: float
+    tail_us: float
 
     @classmethod
     def measured(cls) -> "Costs":
@@ -58,7 +67,7 @@ class Costs:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
-def predict(costs: Costs, nodes: int, copies: int) -> tuple[float, float]:
+def predict(costs: Costs, nodes: int, copies: int, *, quiet: bool) -> tuple[float, float]:
     """CPU µs of the nodes and of one nats-server for a message to ``copies`` others.
 
     Whoever talks is spread over the nodes by chance, and everybody is there. One copy: a 1:1
@@ -66,10 +75,15 @@ def predict(costs: Costs, nodes: int, copies: int) -> tuple[float, float]:
     """
     topics = 2 if copies == 1 else 1
     elsewhere = (nodes - 1) * (1 - (1 - 1 / nodes) ** copies)
-    taken = costs.message_us + costs.publish_us + costs.copy_us * (copies - 1)
+    if not quiet:
+        return (
+            costs.message_us + costs.publish_us + costs.bring_us * elsewhere,
+            costs.nats_in_us * topics + costs.nats_out_us * elsewhere,
+        )
+    taken = costs.quiet_message_us + costs.quiet_publish_us + costs.quiet_copy_us * (copies - 1)
     return (
-        taken + costs.bring_us * elsewhere,
-        costs.nats_in_us * topics + costs.nats_out_us * elsewhere,
+        taken + costs.quiet_bring_us * elsewhere,
+        costs.quiet_nats_in_us + costs.quiet_nats_out_us * elsewhere,
     )
 
 
@@ -81,7 +95,6 @@ class People:
     ``in_groups``: share of these that go to a group. ``groups``: that a user is in; ``median``:
     members of the middle group, with a long tail up to ``largest``. ``devices``: connections of
     a user who is there. ``returns``: connections of one device an hour. ``kept_days``: history.
-    ``look_every_s``: how often nodes look for what the bus lost.
     """
 
     users: float
@@ -96,7 +109,6 @@ class People:
     returns: float = 4.0
     daily_messages: float = 40.0
     kept_days: int = 365
-    look_every_s: float = 10.0
 
     def group_size(self, chance: random.Random) -> int:
         """Of the group that a message goes to: larger ones hear more of them."""
@@ -137,7 +149,7 @@ class Service:
     subscriptions: float
     shards: int
     write_load: float
-    look_load: float
+    tails_mb: float
     terabytes: float
     storm_s: float
 
@@ -185,9 +197,9 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
         copies, brought, topics = draw(people, nodes, draws, random.Random(1))
         per_message = (
             costs.quiet_message_us
-            + costs.publish_us
-            + costs.copy_us * max(0.0, copies - 1)
-            + costs.bring_us * brought
+            + costs.quiet_publish_us
+            + costs.quiet_copy_us * max(0.0, copies - 1)
+            + costs.quiet_bring_us * brought
         )
         # A user's own topic on each node with a device; a group's where any member is.
         members = connections / nodes * people.groups
@@ -196,8 +208,11 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
         per_node_topics = min(per_node_topics, connections / nodes + members)
         cpu = rate * per_message / nodes
         cpu += comings / nodes * (costs.come_us + costs.subscribe_us * (1 + people.groups))
-        cpu += per_node_topics * costs.look_node_us / people.look_every_s
+        cpu += connections / nodes * costs.idle_us
+        cpu += rate * (1 - 1 / nodes) * costs.tail_us
         if cpu / 1e6 <= bounds.node:
+            break
+        if nodes > MOST_NODES:
             break
         nodes = max(nodes + 1, math.ceil(nodes * min(2.0, cpu / 1e6 / bounds.node)))
     subscriptions = per_node_topics * nodes
@@ -208,7 +223,8 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
     nats = 3 if nodes > 4 else 1
     while True:
         routed = nats_out * (1 - 1 / nats)
-        carried = (nats_in + routed) * costs.nats_in_us + (nats_out + routed) * costs.nats_out_us
+        carried = (nats_in + routed) * costs.quiet_nats_in_us
+        carried += (nats_out + routed) * costs.quiet_nats_out_us
         nats_load = told + carried / 1e6 / nats
         if nats_load <= bounds.nats:
             break
@@ -216,11 +232,7 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
             nats, nats_load = 0, told
             break
         nats += 1 + nats // 10
-    # Every server knows every topic that is subscribed anywhere. And every shard is asked for
-    # the newest entries of every topic, since those may be on any.
-    look = subscriptions * costs.look_mongod_us / people.look_every_s / 1e6
-    writes = rate * costs.mongod_quiet_message_us / 1e6
-    room = bounds.mongod - look
+    writes = rate * costs.quiet_mongod_message_us / 1e6
     return Service(
         users=people.users,
         nodes=nodes,
@@ -235,11 +247,12 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
         nats_in=nats_in,
         nats_out=nats_out,
         nats_load=nats_load,
+        # Every server knows every topic that is subscribed anywhere.
         nats_memory_gib=subscriptions * costs.nats_topic_kib / 2**20,
         subscriptions=subscriptions,
-        shards=math.ceil(writes / room) if room > 0 else 0,
+        shards=math.ceil(writes / bounds.mongod),
         write_load=writes,
-        look_load=look,
+        tails_mb=rate * nodes * TAIL_BYTES / 1e6,
         terabytes=people.users
         * people.daily_messages
         * people.kept_days
@@ -278,9 +291,9 @@ ROWS: tuple[tuple[str, str], ...] = (
         "subscriptions, and their memory on each nats-server",
         "{subscriptions:,.0f}, {nats_memory_gib:.2f} GiB",
     ),
-    ("mongod: cores for storing, all shards together", "{write_load:.1f}"),
-    ("cores for finding what the bus lost, on each shard", "{look_load:.2f}"),
-    ("**shards** (0: no number is enough)", "**{shards:,}**"),
+    ("mongod: cores of the primaries, together", "{write_load:.1f}"),
+    ("**shards**", "**{shards:,}**"),
+    ("nodes read how far conversations have come, MB a second", "{tails_mb:,.1f}"),
     ("history of a year", "{terabytes:,.1f} TB"),
     ("all come back at once: CPU time of each node", "{storm_s:.0f} s"),
 )

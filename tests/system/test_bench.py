@@ -44,32 +44,36 @@ def test_the_scale_page_shows_what_the_model_says() -> None:
 
 COSTS = Costs(
     message_us=20,
-    quiet_message_us=40,
     publish_us=5,
     bring_us=7,
-    copy_us=2,
     nats_in_us=1,
     nats_out_us=2,
     mongod_message_us=15,
-    mongod_quiet_message_us=50,
+    quiet_message_us=40,
+    quiet_publish_us=10,
+    quiet_bring_us=20,
+    quiet_copy_us=2,
+    quiet_nats_in_us=5,
+    quiet_nats_out_us=6,
+    quiet_mongod_message_us=50,
     come_us=400,
     subscribe_us=20,
     nats_subscribe_us=3,
     connection_kib=3,
     nats_topic_kib=0.3,
-    look_node_us=1,
-    look_mongod_us=5,
+    idle_us=1,
+    tail_us=0.5,
 )
 
 
 def test_prediction_of_a_message_counts_the_nodes_that_it_goes_to() -> None:
     """A 1:1 message has its reader on another node as often as there are others."""
-    assert predict(COSTS, 1, 1) == (25, 2)
-    assert predict(COSTS, 2, 1) == pytest.approx((25 + 7 / 2, 2 + 2 / 2))
-    assert predict(COSTS, 4, 1) == pytest.approx((25 + 7 * 3 / 4, 2 + 2 * 3 / 4))
-    nodes, nats = predict(COSTS, 3, 1000)  # a large group is on all of them
-    assert nodes == pytest.approx(25 + 999 * 2 + 7 * 2)
-    assert nats == pytest.approx(1 + 2 * 2)
+    assert predict(COSTS, 1, 1, quiet=False) == (25, 2)
+    assert predict(COSTS, 2, 1, quiet=False) == pytest.approx((25 + 7 / 2, 2 + 2 / 2))
+    assert predict(COSTS, 4, 1, quiet=False) == pytest.approx((25 + 7 * 3 / 4, 2 + 2 * 3 / 4))
+    nodes, nats = predict(COSTS, 3, 1000, quiet=True)  # a large group is on all of them
+    assert nodes == pytest.approx(50 + 999 * 2 + 20 * 2)
+    assert nats == pytest.approx(5 + 6 * 2)
 
 
 def test_larger_service_takes_more_of_everything_and_nothing_is_too_busy() -> None:
@@ -81,4 +85,4 @@ def test_larger_service_takes_more_of_everything_and_nothing_is_too_busy() -> No
     for service in (small, large):
         assert service.node_load <= Bounds().node
         assert service.nats_servers == 0 or service.nats_load <= Bounds().nats
-        assert service.shards == 0 or service.write_load / service.shards <= Bounds().mongod
+        assert service.write_load / service.shards <= Bounds().mongod
