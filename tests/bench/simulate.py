@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 MEASURED = Path(__file__).parents[2] / "docs" / "bench" / "nodes.json"
-MOST_NODES = 20_000
 TAIL_BYTES = 30
 """One conversation's in the database and on the way to each node."""
 SIZES = (1e5, 1e6, 1e7, 1e8)
@@ -31,10 +30,10 @@ class Costs:
     A message taken, stored, acked and given to one connection costs ``message_us``; ``publish_us``
     more with a bus, and ``bring_us`` on each other node that it is brought to; NATS takes it in and
     gives it out. That is when nodes are so busy that hundreds share a commit and a read. ``quiet``:
-    when each goes alone, as most do; ``quiet_copy_us`` is then for each further connection that it
-    is given to. ``come_us``: one connection's coming and going; ``subscribe_us``: each of its
-    topics. ``idle_us``: an idle connection in a second. ``tail_us``: hearing how far one
-    conversation has come that another node wrote.
+    when few do, and ``quiet_copy_us`` when a group's message goes alone, for each further
+    connection that it is given to. ``come_us``: one connection's coming and going;
+    ``subscribe_us``: each of its topics. ``idle_us``: an idle connection in a second. ``tail_us``:
+    hearing how far one conversation has come that another node wrote.
     """
 
     message_us: float
@@ -83,7 +82,7 @@ def predict(costs: Costs, nodes: int, copies: int, *, quiet: bool) -> tuple[floa
     taken = costs.quiet_message_us + costs.quiet_publish_us + costs.quiet_copy_us * (copies - 1)
     return (
         taken + costs.quiet_bring_us * elsewhere,
-        costs.quiet_nats_in_us + costs.quiet_nats_out_us * elsewhere,
+        costs.quiet_nats_in_us * topics + costs.quiet_nats_out_us * elsewhere,
     )
 
 
@@ -212,8 +211,8 @@ def reckon(people: People, costs: Costs, bounds: Bounds, draws: int = 20_000) ->
         cpu += rate * (1 - 1 / nodes) * costs.tail_us
         if cpu / 1e6 <= bounds.node:
             break
-        if nodes > MOST_NODES:
-            break
+        if rate * costs.tail_us / 1e6 > bounds.node:
+            break  # more nodes would have as much to hear
         nodes = max(nodes + 1, math.ceil(nodes * min(2.0, cpu / 1e6 / bounds.node)))
     subscriptions = per_node_topics * nodes
     nats_in, nats_out = rate * topics, rate * brought
@@ -280,7 +279,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("connections at the peak", "{connections:,.0f}"),
     ("messages a second", "{messages:,.0f}"),
     ("copies of a message, and other nodes it goes to", "{copies:.1f}, {brought:.1f}"),
-    ("**nodes** (processes)", "**{nodes:,}**"),
+    ("**nodes** (processes), where a number is enough", "**{nodes:,}**"),
     ("busy with, of a core", "{node_load:.0%}"),
     ("memory of a node", "{node_memory_gib:.2f} GiB"),
     ("topics that a node watches", "{topics_per_node:,.0f}"),
@@ -292,7 +291,7 @@ ROWS: tuple[tuple[str, str], ...] = (
         "{subscriptions:,.0f}, {nats_memory_gib:.2f} GiB",
     ),
     ("mongod: cores of the primaries, together", "{write_load:.1f}"),
-    ("**shards**", "**{shards:,}**"),
+    ("**shards**, for the rate alone", "**{shards:,}**"),
     ("nodes read how far conversations have come, MB a second", "{tails_mb:,.1f}"),
     ("history of a year", "{terabytes:,.1f} TB"),
     ("all come back at once: CPU time of each node", "{storm_s:.0f} s"),

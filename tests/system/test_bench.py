@@ -32,6 +32,16 @@ def test_the_benchmark_loses_nothing_and_prints_its_table() -> None:
         assert rows[name].endswith("| 0, 0, 0 |"), rows[name]
 
 
+def test_the_scale_page_shows_what_the_model_says() -> None:
+    """The table in ``docs/scale.md`` is the one of the measured costs."""
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.bench.simulate"], cwd=ROOT, capture_output=True, text=True
+    )
+    page = (ROOT / "docs" / "scale.md").read_text()
+    told = page.partition("<!-- python -m tests.bench.simulate -->\n")[2]
+    assert told.partition("<!-- end -->")[0].strip() == run.stdout.strip()
+
+
 COSTS = Costs(
     message_us=20,
     publish_us=5,
