@@ -14,6 +14,7 @@ from handlers.frames import frame
 from handlers.json_codec import (
     DEFLATED,
     PLAIN,
+    decode_inbox_query,
     decode_message,
     decode_query,
     encode,
@@ -24,9 +25,9 @@ from handlers.origin import check_origin
 from handlers.wire import Wire, WireHandler
 from server.clients import ClientNode, Pending, now_ms
 from server.errors import ChatError, Close, StorageAway
-from server.history import Conversation
+from server.inbox import Conversation
 from server.limits import Patience
-from server.model import GROUP, MAX_ID, SINGLE, TYPING, Message, User
+from server.model import ACTS, GROUP, MAX_ID, RECEIPT, SINGLE, TYPING, Message, User
 from server.services import Services
 from server.tokens import Identity
 
@@ -47,6 +48,7 @@ class ConversationsAnswer(msgspec.Struct, omit_defaults=True):
     conversations: list[Conversation]
     more: bool
     rid: str = ""
+    next: str = ""
 
 
 class HistoryAnswer(msgspec.Struct, omit_defaults=True):
@@ -174,6 +176,14 @@ class ChatSession:
         if cmd == 0:
             self._node.send(frame(encode(Heartbeat(now_ms()))))
             return None
+        if cmd in ACTS:
+            return self._submitted(self._router.act(message, self._node), message.cid)
+        if cmd == RECEIPT:
+            try:
+                self._services.receipts.submit(message, self._node, self._refuse)
+            except ChatError as error:
+                self._refuse(error, message.cid)
+            return None
         if cmd in (30, 31):
             return self._answer(cmd, payload)
         self._refuse(ChatError("unknown-cmd", f"cmd {cmd} is not for clients"), message.cid)
@@ -192,16 +202,18 @@ class ChatSession:
             self._refuse(ChatError("storage-away"), cid)
 
     async def _answer(self, cmd: int, payload: bytes) -> None:
-        rid, userid, history = "", self._node.userid, self._services.history
+        rid, userid, services = "", self._node.userid, self._services
         try:
-            query = decode_query(payload)
-            rid = query.rid
             answer: ConversationsAnswer | HistoryAnswer
             if cmd == 30:
-                conversations, more = await history.conversations(userid)
-                answer = ConversationsAnswer(cmd, conversations, more, rid)
+                wanted = decode_inbox_query(payload)
+                rid = wanted.rid
+                inbox = await services.inbox.page(userid, wanted.before)
+                answer = ConversationsAnswer(cmd, inbox.conversations, inbox.more, rid, inbox.next)
             else:
-                page = await history.read(
+                query = decode_query(payload)
+                rid = query.rid
+                page = await services.history.read(
                     userid,
                     query.chat,
                     query.dstid,

@@ -4,16 +4,43 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from handlers.api import ApiHandler, endpoint
+from handlers.api import ApiHandler, Input, endpoint
 from server.errors import ChatError
-from server.history import Conversation, Page
+from server.history import Page
+from server.inbox import ConversationSet, InboxPage
 from server.model import MAX_ID, Id
+from server.receipts import Receipt
 
 
-class Inbox(msgspec.Struct):
-    """One's conversations, the one with the newest message first."""
+class InboxQuery(msgspec.Struct):
+    """``before``: the ``next`` of an earlier answer."""
 
-    conversations: list[Conversation]
+    before: str = ""
+
+
+class ConversationChanges(Input):
+    """What is to change of a conversation; what is left out or null stays as it is."""
+
+    chat: Literal[10, 11]
+    dstid: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+    pinned: bool | None = None
+    muted: bool | None = None
+    archived: bool | None = None
+    draft: str | None = None
+
+
+class ReceiptQuery(msgspec.Struct):
+    """A conversation; with ``seq``, only those who have read up to there."""
+
+    chat: Literal[10, 11]
+    dstid: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+    seq: Id = 0
+
+
+class ReceiptList(msgspec.Struct):
+    """The others' pointers."""
+
+    receipts: list[Receipt]
     more: bool
 
 
@@ -33,11 +60,36 @@ class PageQuery(msgspec.Struct):
 class Conversations(ApiHandler):
     """``/api/conversations``"""
 
-    @endpoint()
-    async def get(self) -> Inbox:
-        """List one's conversations."""
-        conversations, more = await self.services.history.conversations(self.identity.userid)
-        return Inbox(conversations, more)
+    @endpoint("bad-field")
+    async def get(self, query: InboxQuery) -> InboxPage:
+        """List one's conversations, the one with the newest message first, 200 at a time."""
+        return await self.services.inbox.page(self.identity.userid, query.before)
+
+    @endpoint("no-such-user", "not-a-member", "bad-field", "too-long")
+    async def patch(self, body: ConversationChanges) -> ConversationSet:
+        """Pin, mute or archive a conversation, or keep a draft; one's other devices hear of it."""
+        settings = ("pinned", "muted", "archived", "draft")
+        return await self.services.inbox.set(
+            self.identity.userid,
+            body.chat,
+            body.dstid,
+            {name: getattr(body, name) for name in settings},
+        )
+
+
+class Receipts(ApiHandler):
+    """``/api/receipts``"""
+
+    @endpoint("not-a-member", "not-allowed")
+    async def get(self, query: ReceiptQuery) -> ReceiptList:
+        """See how far the others have got and read a conversation.
+
+        In groups of up to 200 members (a setting).
+        """
+        found = await self.services.receipts.of(
+            self.identity.userid, query.chat, query.dstid, query.seq
+        )
+        return ReceiptList(found, more=False)
 
 
 class Messages(ApiHandler):

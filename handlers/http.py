@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     ("/api/groups/{gid}/members/{id}", groups.OneMember),
     ("/api/conversations", history.Conversations),
     ("/api/messages", history.Messages),
+    ("/api/receipts", history.Receipts),
     ("/api/openapi.json", ops.OpenApi),
     ("/.well-known/host-meta", ops.HostMetaXml),
     ("/.well-known/host-meta.json", ops.HostMetaJson),

@@ -18,8 +18,15 @@ from server.model import Id, Message, User
 encode = msgspec.json.Encoder().encode
 
 
+class InboxQuery(msgspec.Struct):
+    """cmd 30: what a client asks. ``before``: the ``next`` of an earlier answer."""
+
+    rid: str = ""
+    before: str = ""
+
+
 class Query(msgspec.Struct):
-    """cmd 30 and 31: what a client asks. ``rid`` comes back in the answer."""
+    """cmd 31: what a client asks. ``rid`` comes back in the answer."""
 
     rid: str = ""
     chat: Id = 0
@@ -60,6 +67,7 @@ class Error(msgspec.Struct, omit_defaults=True):
 
 
 _decode_message = msgspec.json.Decoder(Message).decode
+_decode_inbox_query = msgspec.json.Decoder(InboxQuery).decode
 _decode_query = msgspec.json.Decoder(Query).decode
 _decode_reference = msgspec.json.Decoder(Reference).decode
 _STRINGS = re.compile(rb'"((?:[^"\\]+|\\.)*)"(\s*:)?', re.DOTALL)
@@ -86,8 +94,16 @@ def decode_message(payload: bytes, max_depth: int) -> Message:
     return message
 
 
+def decode_inbox_query(payload: bytes) -> InboxQuery:
+    """The fields of cmd 30. Raises ``bad-field``."""
+    try:
+        return _decode_inbox_query(payload)
+    except msgspec.ValidationError as error:
+        raise ChatError("bad-field", str(error)) from error
+
+
 def decode_query(payload: bytes) -> Query:
-    """The fields of cmd 30 and 31. Raises ``bad-field``."""
+    """The fields of cmd 31. Raises ``bad-field``."""
     try:
         return _decode_query(payload)
     except msgspec.ValidationError as error:

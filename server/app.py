@@ -19,6 +19,7 @@ from handlers.hygiene import install_log_hygiene
 from handlers.pipe import keeper
 from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
+from server.acts import Acts
 from server.audience import Audience
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
@@ -31,6 +32,7 @@ from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
 from server.groups import GroupChange, Groups
 from server.history import History
+from server.inbox import ConversationSet, Inbox
 from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import Message
@@ -38,6 +40,7 @@ from server.offline import Offline
 from server.passwords import Passwords
 from server.ports import Bus
 from server.process import is_free
+from server.receipts import Receipts
 from server.registry import Registry
 from server.router import Router
 from server.sequence import Sequence
@@ -55,7 +58,7 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
-BODIES = (Message, GroupChange, Presence)
+BODIES = (Message, GroupChange, Presence, ConversationSet)
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
@@ -141,11 +144,12 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         accounts,
         settings.limits,
         next_id=store.accounts.next_id,
-        seq_of_last=lambda conv: writer.seq_of_last(conv),
+        end_of=store.messages.last,
         notify=lambda *hint: router.notify(*hint),
         changes=changes,
         audience=audience,
     )
+    acts = Acts(store.messages, settings.limits, key)
     router = Router(
         clients,
         accounts,
@@ -153,12 +157,14 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         bus,
         metrics,
         SendRate(settings.limits),
+        acts,
         settings.limits,
         audience.members if audience else None,
     )
     writer = router.writer = Writer(
         store.messages,
-        store.conversations,
+        store.places,
+        acts,
         metrics,
         queue_documents=settings.limits.queue_documents,
         queue_bytes=settings.limits.queue_bytes,
@@ -210,6 +216,17 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
     stack.push_async_callback(changes.close)
     await bus.open()
+    acts.start()
+    stack.push_async_callback(acts.close)
+    receipts = Receipts(
+        store.places,
+        store.messages,
+        groups,
+        SendRate(settings.limits),
+        publish=router.publish,
+        group_members=settings.limits.receipt_members,
+    )
+    stack.push_async_callback(receipts.close)
     offline = Offline(store.accounts)
     stack.push_async_callback(offline.close)
     yield Services(
@@ -223,9 +240,17 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         addresses=addresses,
         router=router,
         writer=writer,
-        history=History(
-            store.messages, store.conversations, store.groups, groups, accounts, settings.limits
+        history=History(store.messages, groups, settings.limits),
+        inbox=Inbox(
+            store.places,
+            store.messages,
+            groups,
+            store.groups,
+            accounts,
+            settings.limits,
+            router.notify,
         ),
+        receipts=receipts,
         newcomers=AddressCounter(
             max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
         ),

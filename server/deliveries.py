@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
-from server.model import Group, Message, User
+from server.model import Group, Known, Message, Tally, User
 
 if TYPE_CHECKING:
     from server.clients import ClientNode
 
+NOTHING_YET = Tally()
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -67,7 +68,8 @@ class Envelope:
 
     ``owners``: in whose archives it goes, both users' or the group's; so also whose connections
     it is for. ``origin``: whatever the sender's codec needs to answer. ``dup``: the history had it
-    already. ``before``: as in :class:`Delivery`.
+    already. ``before``: as in :class:`Delivery`. ``target``: what a recall, edit or reaction is
+    of.
     """
 
     __slots__ = (
@@ -86,6 +88,8 @@ class Envelope:
         "queued_at",
         "recipient",
         "size",
+        "tally",
+        "target",
         "xml",
     )
 
@@ -99,6 +103,7 @@ class Envelope:
         owners: tuple[int, ...],
         xml: str = "",
         origin: Any = None,
+        target: Known | None = None,
     ) -> None:
         self.message = message
         self.conv = conv
@@ -109,6 +114,8 @@ class Envelope:
         self.owners = owners
         self.xml = xml
         self.origin = origin
+        self.target = target
+        self.tally = NOTHING_YET
         self.document = b""
         # About how many bytes it keeps until it is stored.
         widest = 1 if message.content.isascii() else 4
@@ -145,10 +152,12 @@ class Presence(msgspec.Struct):
 class Event(msgspec.Struct, gc=False):
     """A hint for ``userids`` and for the members of the group ``gid`` but those in ``but``.
 
-    ``body``: the JSON frame (cmd 13, 20–23), ready to be encoded, or a :class:`Presence`.
+    ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, or a :class:`Presence`.
+    ``sender``: a connection of this node that does not get it.
     """
 
     userids: Collection[int]
     body: msgspec.Struct
     gid: int = 0
     but: Collection[int] = ()
+    sender: "ClientNode | None" = None

@@ -12,7 +12,7 @@ from server.clients import now_ms
 from server.errors import ChatError
 from server.limits import Window
 from server.model import GROUP, Group, Member, Role, clean_text, conversation
-from server.ports import Document, GroupStore
+from server.ports import Document, End, GroupStore
 from server.settings import Limits
 
 CACHED = 20_000
@@ -68,7 +68,7 @@ class Groups:
         limits: Limits,
         *,
         next_id: Callable[[], Awaitable[int]],
-        seq_of_last: Callable[[str], Awaitable[int]],
+        end_of: Callable[[str], Awaitable[End | None]],
         notify: Callable[[Collection[int], Any, int, Collection[int]], None],
         changes: Changes,
         audience: Audience | None,
@@ -77,7 +77,7 @@ class Groups:
         self._accounts = accounts
         self._limits = limits
         self._next_id = next_id
-        self._seq_of_last = seq_of_last
+        self._end_of = end_of
         self._notify = notify
         self._changes = changes
         self._audience = audience
@@ -253,9 +253,10 @@ class Groups:
             raise ChatError("too-long", f"at most {self._limits.group_members} members")
         if await self._accounts.user(userid) is None:
             raise ChatError("no-such-user", f"there is no user {userid}")
-        floor = await self._seq_of_last(conversation(GROUP, 0, gid))
+        end = await self._end_of(conversation(GROUP, 0, gid))
+        floor = end.seq if end else 0
         member = Member(userid, "member", now_ms(), floor)
-        if await self._store.add_member(_document(gid, member)):
+        if await self._store.add_member(_document(gid, member, end)):
             group.members[userid] = member
             self._notify((userid,), GroupChange("joined", gid, userid), gid, (userid,))
             await self._changes.add("group", gid=gid, joined=[[userid, floor]])
@@ -310,7 +311,8 @@ def _member(document: Document) -> Member:
     return Member(document["userid"], document["role"], document["joined"], document["floor"])
 
 
-def _document(gid: int, member: Member) -> Document:
+def _document(gid: int, member: Member, end: End | None = None) -> Document:
+    """``end``: where the group's log ends; what is before the joining does not count as unread."""
     return {
         "_id": f"{gid}:{member.id}",
         "gid": gid,
@@ -318,4 +320,7 @@ def _document(gid: int, member: Member) -> Document:
         "role": member.role,
         "joined": member.joined,
         "floor": member.floor,
+        "read": member.floor,
+        "read_n": end.tally.messages if end else 0,
+        "delivered": member.floor,
     }

@@ -3,20 +3,15 @@
 Both read the same log; what a group's member may see begins behind the seq of the last joining.
 """
 
-import asyncio
 from typing import NamedTuple
 
 import msgspec
 
-from server.accounts import Accounts
 from server.errors import ChatError
 from server.groups import Groups
-from server.model import GROUP, SINGLE, VOID, Message, conversation, partner
-from server.ports import ConversationStore, GroupStore, MessageStore, Stored
+from server.model import GROUP, SINGLE, VOID, Message, conversation
+from server.ports import MessageStore, Stored
 from server.settings import Limits
-
-CONVERSATIONS = 200
-"""Conversations that one answer lists."""
 
 
 class Page(msgspec.Struct):
@@ -24,19 +19,6 @@ class Page(msgspec.Struct):
 
     messages: list[Message]
     more: bool
-
-
-class Conversation(msgspec.Struct):
-    """One line of the inbox. ``unread``: messages of others above the seq ``read``."""
-
-    chat: int
-    dstid: int
-    name: str
-    avatar: str
-    seq: int
-    read: int
-    unread: int
-    last: Message | msgspec.UnsetType = msgspec.UNSET
 
 
 class ArchivePage(NamedTuple):
@@ -54,17 +36,11 @@ class History:
     def __init__(
         self,
         messages: MessageStore,
-        conversations: ConversationStore,
-        group_store: GroupStore,
         groups: Groups,
-        accounts: Accounts,
         limits: Limits,
     ) -> None:
         self._messages = messages
-        self._conversations = conversations
-        self._group_store = group_store
         self._groups = groups
-        self._accounts = accounts
         self._limits = limits
         self._size = msgspec.json.Encoder().encode
 
@@ -110,56 +86,6 @@ class History:
             kept += 1
         messages = ordered[:kept] if forward else ordered[:kept][::-1]
         return Page(messages, len(found) > kept)
-
-    async def conversations(self, userid: int) -> tuple[list[Conversation], bool]:
-        """The inbox, newest first, and whether there is more than it lists."""
-        singles = await self._conversations.of_user(userid)
-        memberships = {
-            f"g{member['gid']}": member for member in await self._group_store.of_user(userid)
-        }
-        lasts = await self._messages.lasts([*singles, *memberships])
-        order: list[tuple[int, str]] = []
-        for conv in (*singles, *memberships):
-            if conv in lasts:
-                order.append((lasts[conv].ts, conv))
-            elif conv in memberships:
-                order.append((memberships[conv]["joined"], conv))
-        order.sort(reverse=True)
-        chosen = [conv for _, conv in order[:CONVERSATIONS]]
-        partners = {conv: partner(conv, userid) for conv in chosen if conv not in memberships}
-        users = await self._accounts.users(partners.values())
-        gids = [memberships[conv]["gid"] for conv in chosen if conv in memberships]
-        groups = {group["_id"]: group for group in await self._group_store.by_ids(gids)}
-        floors = {
-            conv: 0
-            if conv in partners
-            else _floor(groups.get(memberships[conv]["gid"]), memberships[conv])
-            for conv in chosen
-        }
-        unread = await asyncio.gather(
-            *(self._messages.count_of_others(conv, userid, floors[conv]) for conv in chosen)
-        )
-        inbox: list[Conversation] = []
-        for conv, count in zip(chosen, unread, strict=True):
-            last = lasts.get(conv)
-            if last is not None and last.seq <= floors[conv]:
-                last = None
-            if conv in partners:
-                chat, dstid = SINGLE, partners[conv]
-                user = users.get(dstid)
-                name = (user.nickname or user.username) if user else ""
-                avatar = user.avatar if user else ""
-            else:
-                chat, dstid = GROUP, memberships[conv]["gid"]
-                group = groups.get(dstid, {})
-                name, avatar = group.get("name", ""), group.get("avatar", "")
-            seq = lasts[conv].seq if conv in lasts else 0
-            inbox.append(
-                Conversation(
-                    chat, dstid, name or str(dstid), avatar, seq, 0, count, last or msgspec.UNSET
-                )
-            )
-        return inbox, len(order) > CONVERSATIONS
 
     async def archive(
         self,
@@ -212,7 +138,3 @@ class History:
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
         """The newest 1:1 messages of others behind ``after_id``, ascending."""
         return await self._messages.missed(userid, after_id, limit)
-
-
-def _floor(group: dict[str, object] | None, member: dict[str, int]) -> int:
-    return 0 if group and group.get("history") == "all" else member["floor"]

@@ -5,7 +5,7 @@ document in the history and what an XMPP stanza is made from. ``docs/wire.md`` l
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,13 @@ from server.errors import ChatError
 VOID = 9
 SINGLE = 10
 GROUP = 11
+RECEIPT = 12
 TYPING = 13
+RECALL = 14
+EDIT = 15
+REACTION = 16
+ACTS = (RECALL, EDIT, REACTION)
+"""Entries of a conversation's log that act on one of its messages, which ``ref`` names."""
 
 MAX_ID = 2**53 - 1
 """Largest integer that JavaScript reads exactly."""
@@ -29,8 +35,9 @@ Amount = Annotated[int, msgspec.Meta(ge=-MAX_ID, le=MAX_ID)]
 class Message(msgspec.Struct, omit_defaults=True, gc=False):
     """One message, or another entry of a conversation's log. Empty fields are left out on the wire.
 
-    ``id``, ``userid``, ``seq`` and ``ts`` (milliseconds since 1970 UTC) are the server's; ``cid``
-    is the sender's own id of up to 64 characters.
+    ``id``, ``userid``, ``seq`` and ``ts`` (milliseconds since 1970 UTC) are the server's, and so is
+    what others did to a message since: ``edited`` (when last), ``recalled``, ``reactions`` (text →
+    users). ``cid`` is the sender's own id of up to 64 characters.
     """
 
     id: Id = 0
@@ -50,6 +57,9 @@ class Message(msgspec.Struct, omit_defaults=True, gc=False):
     ref: Id = 0
     at: list[Id] = []
     state: str = ""
+    edited: Id = 0
+    recalled: bool = False
+    reactions: dict[str, list[Id]] = {}
 
 
 CONTENT_FIELDS = ("cmd", "dstid", "media", "content", "pic", "url", "memo", "amount", "ref", "at")
@@ -68,6 +78,10 @@ def conversation(chat: int, userid: int, dstid: int) -> str:
     return f"{userid}-{dstid}" if userid < dstid else f"{dstid}-{userid}"
 
 
+def is_group(conv: str) -> bool:
+    return conv.startswith("g")
+
+
 def partner(conv: str, userid: int) -> int:
     """The other side of a 1:1 conversation; the same user in a conversation with oneself."""
     low, _, high = conv.partition("-")
@@ -82,6 +96,25 @@ def first_id_of(ms: int) -> int:
 def ms_of(message_id: int) -> int:
     """When a message got its id, by its writer's clock: milliseconds since 1970 UTC."""
     return (message_id >> 12) + EPOCH_MS
+
+
+class Tally(NamedTuple):
+    """Up to and with an entry: messages (cmd 10, 11), how many of them the 1:1 conversation's
+    lower id sent, and the seq of the last one."""
+
+    messages: int = 0
+    low: int = 0
+    top: int = 0
+
+
+class Known(NamedTuple):
+    """A message that is in the history, in its present state.
+
+    ``first``: the digest of its content as it was sent, empty while that has not changed.
+    """
+
+    message: Message
+    first: bytes
 
 
 class User(msgspec.Struct, gc=False):
@@ -142,8 +175,3 @@ def clean_text(text: str, field: str, limit: int) -> str:
             "bad-field", f"{field} has a character (U+{ord(bad[0]):04X}) that XML cannot carry"
         )
     return text
-
-
-def to_document(message: Message) -> dict[str, Any]:
-    """The filled fields of a message, for storage."""
-    return {name: value for name in message.__struct_fields__ if (value := getattr(message, name))}

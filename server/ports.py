@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 from server.deliveries import Envelope, Event
-from server.model import Message
+from server.model import Known, Message, Tally
 
 Document = dict[str, Any]
 
@@ -20,6 +20,26 @@ class Stored(NamedTuple):
     message: Message
     xml: str
     conv: str
+
+
+class End(NamedTuple):
+    """Where a conversation's log ends."""
+
+    seq: int
+    id: int
+    tally: Tally
+
+
+class Act(NamedTuple):
+    """A stored recall, edit or reaction, and the message that it acts on.
+
+    ``first``: the digest of the content that the message was sent with.
+    """
+
+    conv: str
+    entry: Message
+    target: Message
+    first: bytes
 
 
 class Placed(Protocol):
@@ -48,7 +68,7 @@ class Inserted(NamedTuple):
 class MessageStore(Protocol):
     """The conversations' log. Unique: (conv, seq), (conv, userid, cid)."""
 
-    def encode(self, entry: Stored, owners: Sequence[int]) -> bytes:
+    def encode(self, entry: Stored, owners: Sequence[int], tally: Tally) -> bytes:
         """The document's bytes. Raises ``ValueError`` for what the database cannot carry."""
 
     async def insert(self, documents: Sequence[bytes]) -> Inserted:
@@ -60,14 +80,20 @@ class MessageStore(Protocol):
     async def is_there(self, placed: Placed) -> bool:
         """Whether exactly this document was written, durably or not yet."""
 
-    async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Message]:
+    async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Known]:
         """The durably stored messages that these cids name."""
 
-    async def last(self, conv: str) -> Message | None:
-        """The entry with the highest seq."""
+    async def by_id(self, conv: str, message_id: int) -> Known | None:
+        """The durably stored message of this id."""
 
-    async def lasts(self, convs: Sequence[str]) -> dict[str, Message]:
-        """The last entry of each conversation that has one."""
+    async def at(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Stored]:
+        """The entries at these conversations' seqs."""
+
+    async def tallies(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Tally]:
+        """Those of the entries at these conversations' seqs."""
+
+    async def last(self, conv: str) -> End | None:
+        """That of the entry with the highest seq."""
 
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
@@ -83,8 +109,15 @@ class MessageStore(Protocol):
     async def void(self, conv: str, seq: int, ts: int) -> None:
         """Stores that there is nothing at this seq, unless there is something."""
 
-    async def count_of_others(self, conv: str, userid: int, above: int) -> int:
-        """Messages of others with seq > ``above``."""
+    async def apply(self, acts: Sequence[Act], digest: Callable[[Message], bytes]) -> None:
+        """Does to the messages what was said of them; again is no change.
+
+        Of a recalled one and of its edits nothing is left but that they were there, and the
+        digests of what was first sent.
+        """
+
+    async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
+        """Stored recalls, edits and reactions with lower ids that were not applied."""
 
     async def archive(
         self,
@@ -116,13 +149,62 @@ class MessageStore(Protocol):
         """The newest ``limit`` 1:1 messages of others behind ``after_id``, ascending."""
 
 
-class ConversationStore(Protocol):
-    """Which 1:1 conversations an account has."""
+class Pointer(NamedTuple):
+    """How far one user has come in a conversation; ``tally``: that of the entry ``read``."""
+
+    conv: str
+    userid: int
+    read: int
+    delivered: int
+    tally: Tally
+
+
+class PlaceStore(Protocol):
+    """A user's place in each conversation: pointers and settings. Of groups: the member."""
 
     async def add(self, conv: str, members: Sequence[int]) -> None:
-        """Remembers a conversation; again is no change."""
+        """Begins a 1:1 conversation; again is no change."""
 
-    async def of_user(self, userid: int) -> list[str]: ...
+    async def of(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Document]:
+        """Those of (conversation, user) that are there."""
+
+    async def of_conversation(self, conv: str) -> list[Document]: ...
+
+    async def move(self, pointers: Sequence[Pointer]) -> None:
+        """Moves forward only."""
+
+    async def set(self, conv: str, userid: int, fields: Mapping[str, Any], since: int) -> bool:
+        """False: not a member of this group. A 1:1 conversation without a message begins so, with
+        ``since`` as its place among the others: a message id."""
+
+    async def inbox(self, userid: int, before: tuple[int, str] | None, limit: int) -> list["Place"]:
+        """The places with the newest entries behind ``before`` (order and conversation)."""
+
+    async def unread(self, userid: int, above: Mapping[str, int]) -> "Unread":
+        """What lies above these seqs."""
+
+    async def forget_user(self, userid: int) -> None:
+        """Takes the user's places in 1:1 conversations away."""
+
+
+class Place(NamedTuple):
+    """A user's place in a conversation. ``order``: what the inbox is sorted by, the highest first;
+    ``last``: the last message; ``fields``: the pointers and settings that are stored."""
+
+    conv: str
+    order: int
+    end: End
+    last: Message | None
+    fields: Document
+
+
+class Unread(NamedTuple):
+    """Per conversation, above a seq: recalled messages of others, own messages (of groups only),
+    and where one is mentioned."""
+
+    recalled: dict[str, int]
+    own: dict[str, int]
+    mentioned: set[str]
 
 
 class AccountStore(Protocol):
@@ -253,7 +335,7 @@ class Store(Protocol):
     def messages(self) -> MessageStore: ...
 
     @property
-    def conversations(self) -> ConversationStore: ...
+    def places(self) -> PlaceStore: ...
 
     @property
     def accounts(self) -> AccountStore: ...

@@ -10,11 +10,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from server.accounts import Accounts
+from server.acts import Acts
 from server.clients import ClientMap, ClientNode, Codec, Pending
 from server.deliveries import Delivery, Envelope, Event
 from server.errors import ChatError
 from server.groups import Groups
 from server.limits import SendRate
+from server.media import CONTACT_CARD, TEXT, check_media, named_contact
 from server.metrics import Metrics
 from server.model import (
     GROUP,
@@ -26,6 +28,7 @@ from server.model import (
     User,
     clean_text,
     conversation,
+    is_group,
     partner,
 )
 from server.ports import Bus
@@ -39,8 +42,6 @@ ADDRESS_CHARS = 2048
 MEMO_CHARS = 1000
 MENTIONS = 200
 TYPING_STATES = ("composing", "paused")
-MEDIA_OF_OURS = range(1, 11)
-MEDIA_OF_APPLICATIONS = 100
 
 
 class Router:
@@ -58,6 +59,7 @@ class Router:
         bus: Bus,
         metrics: Metrics,
         rate: SendRate,
+        acts: Acts,
         limits: Limits,
         members_here: Callable[[int], Collection[int]] | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Router:
         self._bus = bus
         self._metrics = metrics
         self._rate = rate
+        self._acts = acts
         self._limits = limits
         self._unanswered = limits.unanswered_sends
         self._members_here = members_here
@@ -81,9 +84,11 @@ class Router:
         may raise the same) to be awaited before the connection's next input: that keeps the order.
         Ack or a later error reach the node by its codec.
         """
-        self._check(message, node.userid)
+        self._check(message, node.userid, bool(xml))
         if delay := self._rate.take(node.userid):
             self._slow_down(node, delay)
+        if message.media == CONTACT_CARD:
+            return self._submit_after_lookup(message, node, xml, origin)
         if message.cmd == SINGLE:
             recipient = self._accounts.cached(message.dstid)
             if recipient is None:
@@ -104,6 +109,10 @@ class Router:
     async def _submit_after_lookup(
         self, message: Message, node: ClientNode, xml: str, origin: Any
     ) -> None:
+        if message.media == CONTACT_CARD:
+            card = named_contact(message)
+            if await self._accounts.user(card) is None:
+                raise ChatError("no-such-user", f"there is no user {card} to make a card of")
         if message.cmd == SINGLE:
             recipient = await self._accounts.user(message.dstid)
             if recipient is None:
@@ -115,24 +124,16 @@ class Router:
                 raise ChatError("not-a-member", "you are not a member of this group")
             self._accept_group(message, node, group, xml, origin)
 
-    def _check(self, message: Message, userid: int) -> None:
-        """Normalises what the client may set and clears what it may not. Raises ``bad-field`` …"""
-        if message.userid not in (0, userid):
-            raise ChatError("bad-field", "userid must be your own or left out")
-        message.userid = userid
-        message.id = message.seq = message.ts = message.chat = 0
-        message.state = ""
-        if not message.dstid:
-            raise ChatError("bad-field", "dstid is missing")
+    def _check(self, message: Message, userid: int, has_more: bool) -> None:
+        """Normalises what the client may set and clears what it may not. Raises ``bad-field`` …
+
+        ``has_more``: it says something beside its fields, and may be without text.
+        """
+        self._stamp(message, userid)
+        message.chat = 0
         if message.media == 0:
-            message.media = 1
-        elif message.media not in MEDIA_OF_OURS and message.media < MEDIA_OF_APPLICATIONS:
-            raise ChatError("bad-field", f"media {message.media} is not known")
+            message.media = TEXT
         message.content = clean_text(message.content, "content", self._limits.content_chars)
-        if message.cid:
-            if len(message.cid) > CID_CHARS:
-                raise ChatError("bad-field", f"cid has more than {CID_CHARS} characters")
-            message.cid = clean_text(message.cid, "cid", CID_CHARS)
         if message.url:
             message.url = _web_address(message.url, "url")
         if message.pic:
@@ -141,6 +142,26 @@ class Router:
             message.memo = clean_text(message.memo, "memo", MEMO_CHARS)
         if message.at and (message.cmd != GROUP or len(message.at) > MENTIONS):
             raise ChatError("bad-field", f"at names at most {MENTIONS} users, in groups only")
+        if message.media != TEXT or not (message.content or has_more):
+            check_media(message)
+
+    @staticmethod
+    def _stamp(message: Message, userid: int) -> None:
+        """What is the server's, and what every entry has. Raises ``bad-field``."""
+        if message.userid not in (0, userid):
+            raise ChatError("bad-field", "userid must be your own or left out")
+        message.userid = userid
+        message.id = message.seq = message.ts = message.edited = 0
+        message.state = ""
+        message.recalled = False
+        if message.reactions:
+            message.reactions = {}
+        if not message.dstid:
+            raise ChatError("bad-field", "dstid is missing")
+        if message.cid:
+            if len(message.cid) > CID_CHARS:
+                raise ChatError("bad-field", f"cid has more than {CID_CHARS} characters")
+            message.cid = clean_text(message.cid, "cid", CID_CHARS)
 
     def _accept_single(
         self, message: Message, node: ClientNode, recipient: User, xml: str, origin: Any
@@ -162,6 +183,36 @@ class Router:
         conv = conversation(GROUP, message.userid, group.id)
         envelope = Envelope(message, conv, node, None, group, (group.id,), xml, origin)
         self._enqueue(envelope, node)
+
+    async def act(
+        self, message: Message, node: ClientNode, xml: str = "", origin: Any = None
+    ) -> None:
+        """Takes a recall, edit or reaction (cmd 14 to 16). Raises and is awaited as
+        :meth:`submit`."""
+        userid, dstid = node.userid, message.dstid
+        self._stamp(message, userid)
+        self._acts.clean(message)
+        if delay := self._rate.take(userid):
+            self._slow_down(node, delay)
+        owners: tuple[int, ...]
+        if message.chat == SINGLE:
+            recipient = await self._accounts.user(dstid)
+            if recipient is None:
+                raise ChatError("no-such-message", "there is no such conversation")
+            group, floor, is_moderator = None, 0, False
+            owners = (userid,) if userid == dstid else (userid, dstid)
+        elif message.chat == GROUP:
+            recipient, owners = None, (dstid,)
+            group, member = await self._groups.member(dstid, userid)
+            is_moderator = member.role != "member"
+            floor = 0 if group.history == "all" else member.floor
+        else:
+            raise ChatError("bad-field", "chat must be 10 or 11")
+        conv = conversation(message.chat, userid, dstid)
+        target = await self._acts.target(message, conv, floor, is_moderator)
+        self._enqueue(
+            Envelope(message, conv, node, recipient, group, owners, xml, origin, target), node
+        )
 
     def _enqueue(self, envelope: Envelope, node: ClientNode) -> None:
         self.writer.submit(envelope)
@@ -209,7 +260,11 @@ class Router:
         but: Collection[int] = (),
     ) -> None:
         """Publishes a hint for these users and for the members of ``gid`` but ``but``."""
-        self._bus.publish(Event(userids, body, gid, but))
+        self.publish(Event(userids, body, gid, but))
+
+    def publish(self, event: Event) -> None:
+        """Gives a hint out on all nodes."""
+        self._bus.publish(event)
 
     def typing(self, hint: Message, node: ClientNode) -> Pending:
         """Passes a cmd 13 on: not stored, not acked, dropped where the reader is slow.
@@ -249,10 +304,10 @@ class Router:
         try:
             if isinstance(delivery, Event):
                 self._give_event(delivery)
-            elif delivery.message.cmd == SINGLE:
-                self._give_single(delivery)
             elif delivery.message.cmd == VOID:
                 self._give_void(delivery)
+            elif not is_group(delivery.conv):
+                self._give_single(delivery)
             else:
                 self._give_group(delivery, self._members(delivery.message.dstid, delivery.group))
         except Exception:
@@ -314,7 +369,7 @@ class Router:
     def _give_void(self, delivery: Delivery | Envelope) -> None:
         """There is nothing at this seq, which each side knows by the other's id."""
         conv, seq = delivery.conv, delivery.message.seq
-        if conv.startswith("g"):
+        if is_group(conv):
             gid = int(conv[1:])
             void = Message(cmd=VOID, chat=GROUP, dstid=gid, seq=seq)
             self._give_event(Event(self._members(gid, None), void))
@@ -338,7 +393,7 @@ class Router:
                 if codec not in ready:
                     ready[codec] = codec.event(event)
                 known, data = codec, ready[codec]
-            if data is not None and not node.pipe.is_slow:
+            if data is not None and not node.pipe.is_slow and node is not event.sender:
                 node.hint(data)
 
 

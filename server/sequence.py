@@ -13,7 +13,7 @@ from server.accounts import Accounts
 from server.clients import now_ms
 from server.deliveries import Delivery, Envelope, Event
 from server.errors import StorageAway
-from server.model import SINGLE, Message, User, ms_of
+from server.model import Message, User, is_group, ms_of
 from server.ports import MessageStore, Stored
 
 log = logging.getLogger(__name__)
@@ -292,21 +292,21 @@ class Sequence:
         users: set[int] = set()
         for entry in entries:
             users.add(entry.message.userid)
-            if entry.message.cmd == SINGLE:
+            if not is_group(entry.conv):
                 users.add(entry.message.dstid)
         known = await self._accounts.users(users - {0})
         deliveries = []
         for entry in entries:
             message = entry.message
             author = known.get(message.userid) or User(message.userid)
-            recipient = known.get(message.dstid) if message.cmd == SINGLE else None
+            recipient = None if is_group(entry.conv) else known.get(message.dstid)
             deliveries.append(Delivery(message, entry.conv, author, recipient, "", entry.xml, 0))
         return deliveries
 
 
 def _topics(conv: str) -> tuple[int, ...]:
     """Whose connections a conversation is for: its two users, or the group."""
-    if conv.startswith("g"):
+    if is_group(conv):
         return (int(conv[1:]),)
     low, _, high = conv.partition("-")
     return int(low), int(high)

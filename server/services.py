@@ -7,9 +7,11 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.groups import Groups
 from server.history import History
+from server.inbox import Inbox
 from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
+from server.receipts import Receipts
 from server.router import Router
 from server.settings import Settings
 from server.siblings import Siblings
@@ -37,6 +39,8 @@ class Services:
     router: Router
     writer: Writer
     history: History
+    inbox: Inbox
+    receipts: Receipts
     offline: Offline
     metrics: Metrics
     worker: int = 0

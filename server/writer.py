@@ -4,6 +4,9 @@ No timer: while one insert is in flight the next batch collects, so an idle serv
 and a busy one merges hundreds. Inserts are ordered, so what survives of a connection's sends to a
 conversation is always a prefix of them.
 
+Recalls, edits and reactions are applied to their messages as soon as they are stored, and before
+anybody hears of them.
+
 An insert whose outcome is unknown is tried again with the same ids until it is known: what the
 database has by then counts as stored, the rest is stored now. Its senders hear 503 after
 ``hold_s``; if the message turns out to be stored they get its ack after all.
@@ -13,12 +16,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from server.acts import Acts
 from server.clients import now_ms
-from server.deliveries import Envelope
+from server.deliveries import NOTHING_YET, Envelope
 from server.errors import ChatError, StorageAway
 from server.metrics import Metrics
-from server.model import Message, first_id_of, has_same_content
-from server.ports import ConversationStore, Inserted, MessageStore, Stored
+from server.model import GROUP, SINGLE, Known, Message, Tally, first_id_of
+from server.ports import End, Inserted, MessageStore, PlaceStore, Stored
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +42,10 @@ _AWAY = "the history cannot be written now; send again with the same cid"
 class _Head:
     """Where a conversation's log ends."""
 
-    __slots__ = ("id", "seq")
+    __slots__ = ("id", "seq", "tally")
 
-    def __init__(self, last: Message | None) -> None:
-        self.seq = last.seq if last else 0
-        self.id = last.id if last else 0
+    def __init__(self, end: End | None) -> None:
+        self.seq, self.id, self.tally = end or (0, 0, NOTHING_YET)
 
 
 class Writer:
@@ -51,7 +54,8 @@ class Writer:
     def __init__(
         self,
         messages: MessageStore,
-        conversations: ConversationStore,
+        places: PlaceStore,
+        acts: Acts,
         metrics: Metrics,
         *,
         queue_documents: int,
@@ -61,7 +65,8 @@ class Writer:
         refused: Callable[[Envelope, ChatError], None],
     ) -> None:
         self._messages = messages
-        self._conversations = conversations
+        self._places = places
+        self._acts = acts
         self._metrics = metrics
         self._queue_documents = queue_documents
         self._queue_bytes = queue_bytes
@@ -105,16 +110,13 @@ class Writer:
     def saw(self, conv: str, message: Message) -> None:
         """Another node stored this entry: the next one of this node comes behind it."""
         head = self._heads.get(conv)
-        if head is None:
-            if len(self._heads) < HEADS:
-                self._heads[conv] = _Head(message)
-        elif message.seq > head.seq:
-            head.seq, head.id = message.seq, max(head.id, message.id)
-
-    async def seq_of_last(self, conv: str) -> int:
-        """The seq of a conversation's last stored entry, 0 for none."""
-        last = await self._messages.last(conv)
-        return last.seq if last else 0
+        if head is None or message.seq <= head.seq:
+            return
+        if message.seq > head.seq + 1:
+            del self._heads[conv]  # how much is in between is not known
+            return
+        head.tally = _counted(head.tally, message, conv)
+        head.seq, head.id = message.seq, max(head.id, message.id)
 
     async def close(self, grace_s: float) -> bool:
         """Refuses new messages and stores what is queued. False: not done within ``grace_s``."""
@@ -176,9 +178,11 @@ class Writer:
         while self._flushing:
             try:
                 if in_doubt:
-                    self._settle(await self._messages.stored_prefix(self._unstored()))
+                    await self._settle(await self._messages.stored_prefix(self._unstored()))
+                    if not self._flushing:
+                        break
                 inserted = await self._insert([e.document for e in self._unstored()])
-                self._settle(inserted.stored)
+                await self._settle(inserted.stored)
                 if inserted.duplicate:
                     await self._resolve(in_doubt, inserted.duplicate)
                 in_doubt = False
@@ -218,7 +222,7 @@ class Writer:
     async def _load_head(self, conv: str) -> None:
         last = await self._messages.last(conv)
         if last is None and not conv.startswith("g"):
-            await self._conversations.add(conv, [int(part) for part in set(conv.split("-"))])
+            await self._places.add(conv, [int(part) for part in set(conv.split("-"))])
         self._heads[conv] = _Head(last)
 
     def _place(self, envelopes: list[Envelope]) -> None:
@@ -233,32 +237,38 @@ class Writer:
             message.seq = head.seq + 1
             envelope.before = head.id
             message.ts = now
+            tally = envelope.tally = _counted(head.tally, message, envelope.conv)
             try:
                 envelope.document = self._messages.encode(
-                    Stored(message, envelope.xml, envelope.conv), envelope.owners
+                    Stored(message, envelope.xml, envelope.conv), envelope.owners, tally
                 )
             except ValueError as error:
                 log.debug("document_unfit reason=%s", error)
                 unfit.append(envelope)
                 continue
-            head.seq, head.id = message.seq, message.id
+            head.seq, head.id, head.tally = message.seq, message.id, tally
         for envelope in unfit:
             self._flushing.remove(envelope)
             self._refuse(envelope, ChatError("bad-field", "the message cannot be stored"))
 
-    def _settle(self, stored: int) -> None:
+    async def _settle(self, stored: int) -> None:
         """So many more new messages are durable; they and the repeats among them are told."""
-        self._metrics.stored += stored
-        count = 0
+        count, new = 0, stored
         for envelope in self._flushing:
             if not envelope.dup:
-                if not stored:
+                if not new:
                     break
-                stored -= 1
+                new -= 1
             count += 1
-        if count:
-            self._done += self._flushing[:count]
-            self._flushing = self._flushing[count:]
+        if not count:
+            return
+        settled = self._flushing[:count]
+        acts = [envelope for envelope in settled if envelope.target is not None]
+        if acts:
+            await self._acts.apply(acts)
+        self._metrics.stored += stored
+        self._done += settled
+        self._flushing = self._flushing[count:]
 
     async def _insert(self, documents: Sequence[bytes]) -> Inserted:
         """Meanwhile those of the batch before are acked and delivered."""
@@ -288,9 +298,9 @@ class Writer:
         heads = await asyncio.gather(*(self._messages.last(conv) for conv in moved))
         for conv, last in zip(moved, heads, strict=True):
             self._heads[conv] = _Head(last)
-        for repeat, first in repeats:
-            if has_same_content(first, repeat.message):
-                repeat.message, repeat.dup = first, True
+        for repeat, known in repeats:
+            if self._acts.is_same(known, repeat.message):
+                repeat.message, repeat.dup = known.message, True
             else:
                 self._flushing.remove(repeat)
                 detail = "this cid named another message of yours before"
@@ -299,9 +309,9 @@ class Writer:
             log.debug("place_taken conv=%s seq=%d", envelope.conv, envelope.message.seq)
             self._contended[envelope.conv] = self._loop.time()
         self._place([later for later in self._unstored() if later.conv in moved])
-        self._settle(0)
+        await self._settle(0)
 
-    async def _find_repeats(self) -> list[tuple[Envelope, Message]]:
+    async def _find_repeats(self) -> list[tuple[Envelope, Known]]:
         """Those of the flush whose cid is in the history, with what it names there."""
         cids: dict[tuple[str, int], list[str]] = {}
         unstored = self._unstored()
@@ -349,3 +359,13 @@ class Writer:
         if self._flushing and now - self._flush_began > self._hold_s:
             for envelope in self._flushing:
                 self._refuse(envelope, ChatError("storage-away", _AWAY))
+
+
+def _counted(tally: Tally, message: Message, conv: str) -> Tally:
+    """The next entry's."""
+    if message.cmd not in (SINGLE, GROUP):
+        return tally
+    messages, low, _ = tally
+    if message.cmd == SINGLE and message.userid == int(conv.partition("-")[0]):
+        low += 1
+    return Tally(messages + 1, low, message.seq)

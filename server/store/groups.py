@@ -33,10 +33,12 @@ class MongoGroups:
 
     async def of_user(self, userid: int) -> list[Document]:
         with storage():
-            return await self._members.find({"userid": userid}).to_list(None)
+            mine = self._members.find({"userid": userid, "gid": {"$exists": True}})
+            return await mine.to_list(None)
 
     async def gids_of(self, userid: int) -> list[int]:
-        return [member["gid"] for member in await self._by_user.all(userid)]
+        places = await self._by_user.all(userid)
+        return [place["gid"] for place in places if "gid" in place]
 
     async def by_ids(self, gids: Sequence[int]) -> list[Document]:
         with storage():

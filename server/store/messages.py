@@ -1,7 +1,6 @@
-"""The conversations' log and the list of 1:1 conversations."""
+"""The conversations' log."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,16 +8,33 @@ import bson
 import msgspec
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from pymongo import UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from server.errors import StorageAway
-from server.model import VOID, Message
-from server.ports import Document, Inserted, Placed, Stored
-from server.store.driver import DURABLE, Collection
+from server.model import (
+    ACTS,
+    EDIT,
+    REACTION,
+    RECALL,
+    VOID,
+    Known,
+    Message,
+    Tally,
+    is_group,
+)
+from server.ports import Act, Document, End, Inserted, Placed, Stored
+from server.store.driver import DURABLE
 from server.store.failures import REFUSED_FOR_NOW, storage
 
+_TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
+_CONTENT = dict.fromkeys(
+    ("media", "content", "pic", "url", "memo", "amount", "at", "ref", "xml", "edited", "reactions"),
+    1,
+)
+"""What a recall takes away."""
 DUPLICATE_KEY = 11000
 LARGEST_SEQ = 10**16 - 1
 LARGEST_DOCUMENT = 8 * 1024 * 1024
@@ -43,14 +59,20 @@ class MongoMessages:
         self._raw: Any = collection.with_options(codec_options=_RAW)
         self._raw_durable: Any = self._raw.with_options(read_concern=ReadConcern("majority"))
 
-    def encode(self, entry: Stored, owners: Sequence[int]) -> bytes:
+    def encode(self, entry: Stored, owners: Sequence[int], tally: Tally) -> bytes:
         message = entry.message
-        document: Document = {"_id": _key(entry.conv, message.seq), "conv": entry.conv}
+        document: Document = {"_id": entry_key(entry.conv, message.seq), "conv": entry.conv}
         # Without the empty fields: Message omits its defaults.
         document |= msgspec.to_builtins(message)
         if entry.xml:
             document["xml"] = entry.xml
         document["owners"] = owners
+        document["n"] = tally.messages
+        if tally.low:
+            document["low"] = tally.low
+        if message.cmd in ACTS:
+            document["top"] = tally.top
+            document["todo"] = True
         try:
             encoded = bson.encode(document)
         except (bson.errors.BSONError, OverflowError, UnicodeError) as error:
@@ -81,37 +103,53 @@ class MongoMessages:
         raise OperationFailure(failed["errmsg"], failed["code"])
 
     async def stored_prefix(self, placed: Sequence[Placed]) -> int:
-        keys = [_key(each.conv, each.message.seq) for each in placed]
-        found: dict[str, bytes] = {}
+        keys = [entry_key(each.conv, each.message.seq) for each in placed]
+        found: dict[str, RawBSONDocument] = {}
         with storage():
             for document in await self._raw_durable.find({"_id": {"$in": keys}}).to_list(None):
-                found[document["_id"]] = document.raw
+                found[document["_id"]] = document
         count = 0
         for key, each in zip(keys, placed, strict=True):
-            if found.get(key) != each.document:
+            if not _is_same(found.get(key), each):
                 break
             count += 1
         return count
 
     async def is_there(self, placed: Placed) -> bool:
         with storage():
-            found = await self._raw.find_one({"_id": _key(placed.conv, placed.message.seq)})
-        return found is not None and found.raw == placed.document
+            found = await self._raw.find_one({"_id": entry_key(placed.conv, placed.message.seq)})
+        return _is_same(found, placed)
 
-    async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Message]:
+    async def by_cids(self, conv: str, userid: int, cids: Sequence[str]) -> dict[str, Known]:
         query = {"conv": conv, "userid": userid, "cid": {"$in": list(cids)}}
         with storage():
             documents = await self._durable.find(query).to_list(None)
-        return {found["cid"]: _message(found) for found in documents}
+        return {found["cid"]: _known(found) for found in documents}
 
-    async def last(self, conv: str) -> Message | None:
+    async def by_id(self, conv: str, message_id: int) -> Known | None:
+        query = {"owners": _owner(conv), "id": message_id, "conv": conv, "cmd": MESSAGES}
         with storage():
-            found = await self._collection.find_one({"_id": _keys(conv)}, sort=[("_id", -1)])
-        return _message(found) if found else None
+            found = await self._durable.find_one(query)
+        return _known(found) if found else None
 
-    async def lasts(self, convs: Sequence[str]) -> dict[str, Message]:
-        found = await asyncio.gather(*(self.last(conv) for conv in convs))
-        return {conv: last for conv, last in zip(convs, found, strict=True) if last is not None}
+    async def at(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Stored]:
+        query = {"_id": {"$in": [entry_key(conv, seq) for conv, seq in places]}}
+        with storage():
+            documents = await self._durable.find(query).to_list(None)
+        return {(found["conv"], found["seq"]): _stored(found) for found in documents}
+
+    async def tallies(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Tally]:
+        query = {"_id": {"$in": [entry_key(conv, seq) for conv, seq in places]}}
+        with storage():
+            documents = await self._durable.find(query, _TALLY).to_list(None)
+        return {(found["conv"], found["seq"]): tally_of(found) for found in documents}
+
+    async def last(self, conv: str) -> End | None:
+        with storage():
+            found = await self._collection.find_one(
+                {"_id": _keys(conv)}, _TALLY, sort=[("_id", -1)]
+            )
+        return End(found["seq"], found.get("id", 0), tally_of(found)) if found else None
 
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
@@ -120,7 +158,7 @@ class MongoMessages:
         cursor = self._durable.find({"_id": keys}).sort("_id", -1 if after is None else 1)
         cursor.limit(limit)
         with storage():
-            found = [_message(document) for document in await cursor.to_list(limit)]
+            found = [message_of(document) for document in await cursor.to_list(limit)]
         return found if after is not None else found[::-1]
 
     async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
@@ -143,14 +181,57 @@ class MongoMessages:
         return {each["_id"]: int(each["seq"]) for each in found}
 
     async def void(self, conv: str, seq: int, ts: int) -> None:
-        document = {"_id": _key(conv, seq), "conv": conv, "cmd": VOID, "seq": seq, "ts": ts}
         with storage(self._write_timeout_s), suppress(DuplicateKeyError):
-            await self._voids.insert_one(document)
+            before = await self._collection.find_one(
+                {"_id": _keys(conv, before=seq)}, _TALLY, sort=[("_id", -1)]
+            )
+            tally = tally_of(before) if before else Tally()
+            counts = {"n": tally.messages, "low": tally.low, "top": tally.top}
+            document = {
+                "_id": entry_key(conv, seq),
+                "conv": conv,
+                "cmd": VOID,
+                "seq": seq,
+                "ts": ts,
+            }
+            await self._voids.insert_one(document | counts)
 
-    async def count_of_others(self, conv: str, userid: int, above: int) -> int:
-        query = {"_id": _keys(conv, above), "userid": {"$ne": userid}, "cmd": MESSAGES}
+    async def apply(self, acts: Sequence[Act], digest: Callable[[Message], bytes]) -> None:
+        done = [
+            UpdateOne({"_id": entry_key(act.conv, act.entry.seq)}, {"$unset": {"todo": 1}})
+            for act in acts
+        ]
+        with storage(self._write_timeout_s):
+            await self._voids.bulk_write([one for act in acts for one in _updates(act)])
+            # After the recall is marked: an edit is seen here, or sees the mark itself.
+            wiped = await self._wipe_edits(acts, digest)
+            await self._voids.bulk_write(wiped + done)
+
+    async def _wipe_edits(
+        self, acts: Sequence[Act], digest: Callable[[Message], bytes]
+    ) -> list[UpdateOne]:
+        keys = [entry_key(act.conv, act.target.seq) for act in acts if act.entry.cmd != REACTION]
+        if not keys:
+            return []
+        gone = await self._collection.find(
+            {"_id": {"$in": keys}, "recalled": True}, {"conv": 1, "id": 1}
+        ).to_list(None)
+        updates = []
+        for message in gone:
+            query = {"conv": message["conv"], "cmd": EDIT, "ref": message["id"]}
+            for edit in await self._collection.find(query).to_list(None):
+                unchanged = {"_id": edit["_id"], "first": {"$exists": False}}
+                first = {"first": digest(message_of(edit))}
+                updates.append(
+                    UpdateOne(unchanged, {"$set": first, "$unset": {"content": 1, "xml": 1}})
+                )
+        return updates
+
+    async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
+        query = {"todo": True, "id": {"$lt": before_id}}
         with storage():
-            return int(await self._collection.count_documents(query))
+            found = await self._durable.find(query).sort("id", 1).limit(limit).to_list(limit)
+        return [_stored(document) for document in found]
 
     async def archive(
         self,
@@ -201,42 +282,74 @@ class MongoMessages:
         return found[::-1]
 
 
-class MongoConversations:
-    """See :class:`server.ports.ConversationStore`."""
-
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-
-    async def add(self, conv: str, members: Sequence[int]) -> None:
-        with storage():
-            try:
-                await self._collection.update_one(
-                    {"_id": conv}, {"$setOnInsert": {"members": list(members)}}, upsert=True
-                )
-            except DuplicateKeyError:
-                return  # another node was first
-
-    async def of_user(self, userid: int) -> list[str]:
-        with storage():
-            found = await self._collection.find({"members": userid}).to_list(None)
-        return [document["_id"] for document in found]
-
-
-def _key(conv: str, seq: int) -> str:
+def entry_key(conv: str, seq: int) -> str:
     return f"{conv}:{seq:016d}"
 
 
 def _keys(conv: str, above: int = 0, before: int | None = None) -> Document:
     """The keys of a conversation's entries with ``above`` < seq < ``before``."""
-    return {"$gt": _key(conv, above), "$lt": _key(conv, LARGEST_SEQ if before is None else before)}
+    return {
+        "$gt": entry_key(conv, above),
+        "$lt": entry_key(conv, LARGEST_SEQ if before is None else before),
+    }
 
 
-def _message(document: Document) -> Message:
+def _owner(conv: str) -> int:
+    """In whose archive to look for a conversation's entries."""
+    return int(conv[1:]) if is_group(conv) else int(conv.partition("-")[0])
+
+
+def message_of(document: Document) -> Message:
+    """The message in its present state."""
+    given = document.get("reactions")
+    if given:
+        reactions: dict[str, list[int]] = {}
+        for userid, reaction in sorted(given.items(), key=lambda item: item[1]["seq"]):
+            if reaction["text"]:
+                reactions.setdefault(reaction["text"], []).append(int(userid))
+        document = document | {"reactions": reactions}
     return msgspec.convert(document, Message)
 
 
+def tally_of(document: Document) -> Tally:
+    """That of an entry. Of a message itself, ``top`` is not stored: it is its own seq."""
+    top: int = document["top"] if "top" in document else document["seq"]
+    return Tally(document.get("n", 0), document.get("low", 0), top)
+
+
+def _known(document: Document) -> Known:
+    return Known(message_of(document), document.get("first", b""))
+
+
+def _is_same(found: RawBSONDocument | None, placed: Placed) -> bool:
+    if found is None:
+        return False
+    if found.raw == placed.document:
+        return True
+    # What has been applied has lost its mark since.
+    message = placed.message
+    return message.cmd in ACTS and (found["id"], found["userid"]) == (message.id, message.userid)
+
+
+def _updates(act: Act) -> list[UpdateOne]:
+    """What an act does. Of several of one kind the one with the highest seq is in force."""
+    entry, key = act.entry, entry_key(act.conv, act.target.seq)
+    present: Document = {"_id": key, "recalled": {"$ne": True}}
+    if entry.cmd == REACTION:
+        field = f"reactions.{entry.userid}"
+        last = {**present, f"{field}.seq": {"$not": {"$gte": entry.seq}}}
+        given = {"text": entry.content, "seq": entry.seq}
+        return [UpdateOne(last, {"$set": {field: given}})]
+    first = UpdateOne({"_id": key, "first": {"$exists": False}}, {"$set": {"first": act.first}})
+    if entry.cmd == RECALL:
+        return [first, UpdateOne({"_id": key}, {"$set": {"recalled": True}, "$unset": _CONTENT})]
+    last = {**present, "edit": {"$not": {"$gte": entry.seq}}}
+    text = {"content": entry.content, "edited": entry.ts, "edit": entry.seq}
+    return [first, UpdateOne(last, {"$set": text})]
+
+
 def _stored(document: Document) -> Stored:
-    return Stored(_message(document), document.get("xml", ""), document["conv"])
+    return Stored(message_of(document), document.get("xml", ""), document["conv"])
 
 
 def _archive_query(

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pymongo import ASCENDING, AsyncMongoClient, IndexModel
-from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from server.errors import StorageAway
@@ -18,12 +18,14 @@ from server.store.connections import MongoConnections
 from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
 from server.store.groups import MongoGroups
-from server.store.messages import MongoConversations, MongoMessages
+from server.store.messages import MongoMessages
+from server.store.migrations import add_tallies_and_places
+from server.store.places import MongoPlaces
 from server.store.sessions import MongoSessions
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 FIRST_ID = 10_000
 MIGRATION_S = 3600.0
 """Building an index over a large collection takes its time."""
@@ -38,8 +40,23 @@ INDEXES: dict[str, list[IndexModel]] = {
         ),
         # Whose archive it is in: both users', or the group's.
         IndexModel([("owners", ASCENDING), ("id", ASCENDING)]),
+        # What is counted of what is unread, and found of what is acted on. Few entries are in
+        # these, but all of a group's in the first.
+        IndexModel(
+            [("cmd", ASCENDING), ("userid", ASCENDING), ("conv", ASCENDING), ("seq", ASCENDING)],
+            partialFilterExpression={"cmd": 11},
+        ),
+        IndexModel(
+            [("conv", ASCENDING), ("seq", ASCENDING), ("userid", ASCENDING)],
+            partialFilterExpression={"recalled": True},
+        ),
+        IndexModel(
+            [("conv", ASCENDING), ("at", ASCENDING), ("seq", ASCENDING)],
+            partialFilterExpression={"at": {"$exists": True}},
+        ),
+        IndexModel([("conv", ASCENDING), ("ref", ASCENDING)], partialFilterExpression={"cmd": 15}),
+        IndexModel([("id", ASCENDING)], partialFilterExpression={"todo": True}),
     ],
-    "conversations": [IndexModel([("members", ASCENDING)])],
     "users": [
         IndexModel(
             [("username", ASCENDING)],
@@ -84,11 +101,11 @@ class MongoStore:
     """The collections of one database; see :class:`server.ports.Store`."""
 
     def __init__(
-        self, database: Database, messages: AsyncCollection[Document], write_timeout_s: float
+        self, database: Database, direct: AsyncDatabase[Document], write_timeout_s: float
     ) -> None:
         self._database = database
-        self.messages = MongoMessages(messages, write_timeout_s)
-        self.conversations = MongoConversations(database.conversations)
+        self.messages = MongoMessages(direct.messages, write_timeout_s)
+        self.places = MongoPlaces(direct)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions, database.tickets)
         self.groups = MongoGroups(database.groups, database.members)
@@ -130,6 +147,8 @@ class MongoStore:
                 )
             for name, indexes in INDEXES.items():
                 await self._database[name].create_indexes(indexes)
+            if known and known["version"] < 2:
+                await add_tallies_and_places(self._database)
             await self._database.counters.update_one(
                 {"_id": "ids"}, {"$setOnInsert": {"next": FIRST_ID}}, upsert=True
             )
@@ -154,8 +173,9 @@ async def open_store(url: str, settings: Mongodb) -> AsyncIterator[MongoStore]:
     direct: AsyncMongoClient[Document] = AsyncMongoClient(url, **options)
     try:
         database = client.get_database(settings.database, write_concern=DURABLE)
-        messages = direct.get_database(settings.database).messages
-        store = MongoStore(database, messages, settings.write_timeout_s)
+        store = MongoStore(
+            database, direct.get_database(settings.database), settings.write_timeout_s
+        )
         await store.migrate()
         yield store
     finally:

@@ -213,7 +213,9 @@ async def test_hole_that_nobody_fills_becomes_a_void_on_all_nodes(two_nodes: Two
 
     async with AsyncMongoClient[dict[str, Any]](one.mongodb_url) as client:
         await client.tandem.messages.insert_many([document(1), document(3)])
-        await client.tandem.conversations.insert_one({"_id": conv, "members": [ann.id, bob.id]})
+        await client.tandem.members.insert_many(
+            {"_id": f"{conv}:{each}", "conv": conv, "userid": each} for each in (ann.id, bob.id)
+        )
     ack = await ann.say(bob.id, "4", "c4")
     assert ack["seq"] == 4
     for seq in (1, 3, 4):

@@ -10,11 +10,12 @@ from unittest.mock import Mock
 
 import pytest
 
+from server.acts import Acts
 from server.clients import ClientNode
 from server.deliveries import Envelope
 from server.errors import ChatError, StorageAway
 from server.metrics import Metrics
-from server.model import SINGLE, Message, User, conversation
+from server.model import SINGLE, Message, Tally, User, conversation
 from server.ports import Inserted, Stored
 from server.settings import load
 from server.store.mongo import MongoStore, open_store
@@ -75,7 +76,8 @@ class Sender:
         bounds = {"queue_documents": 10_000, "queue_bytes": 2**25, "hold_s": 10.0} | limits
         self.writer = Writer(
             self.messages,  # type: ignore[arg-type]
-            store.conversations,
+            store.places,
+            Acts(store.messages, load(None, {}).limits, b"key"),
             Metrics(),
             stored=self._stored,
             refused=self._refused,
@@ -201,7 +203,9 @@ async def test_seq_taken_by_another_node_is_replaced(data_dir: Path) -> None:
         sender.send("a")
         await sender.heard(1)
         foreign = Message(id=2**50, cmd=10, userid=1, dstid=2, content="foreign", seq=2)
-        document = sender.store.messages.encode(Stored(foreign, "", sender.conv), ())
+        document = sender.store.messages.encode(
+            Stored(foreign, "", sender.conv), (), Tally(2, 0, 2)
+        )
         await sender.store.messages.insert([document])
         sender.send("b", "c", "d")
         assert (await sender.heard(4))[1:] == [

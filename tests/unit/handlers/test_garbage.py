@@ -83,6 +83,7 @@ class House:
             bus,
             metrics,
             SendRate(settings.limits),
+            nobody,
             settings.limits,
         )
         bus.listen(router.give_out, lambda: None, lambda: None)
@@ -90,6 +91,7 @@ class House:
         router.writer = Writer(
             store,
             store,
+            nobody,
             metrics,
             queue_documents=10_000,
             queue_bytes=2**25,

@@ -1,0 +1,171 @@
+"""What is done to messages that were sent: recall, edit, reaction (cmd 14, 15, 16).
+
+Each is an entry of the conversation's log, so that it is synced like a message, and is applied to
+the message it names before anybody hears of it: history shows a message in its present state.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from server.clients import now_ms
+from server.deliveries import Envelope
+from server.errors import ChatError, StorageAway
+from server.model import (
+    CONTENT_FIELDS,
+    EDIT,
+    REACTION,
+    RECALL,
+    Known,
+    Message,
+    clean_text,
+    first_id_of,
+    has_same_content,
+)
+from server.ports import Act, MessageStore, Stored
+from server.settings import Limits
+
+log = logging.getLogger(__name__)
+
+REACTION_CHARS = 64
+DIGEST_BYTES = 16
+RECOVER_S = 30.0
+RIPE_MS = 10_000
+"""Younger ones are most likely being applied right now."""
+AT_ONCE = 200
+
+_encode = msgspec.json.Encoder().encode
+
+Hook = Callable[[str, Message, Message], Awaitable[None]]
+"""Conversation, the act, and the message as it was before."""
+
+
+class Acts:
+    """``hooks``: what else follows a recall or an edit before it is told; again is no change."""
+
+    def __init__(self, messages: MessageStore, limits: Limits, key: bytes) -> None:
+        self._messages = messages
+        self._content_chars = limits.content_chars
+        self._window_s = limits.recall_s
+        self._key = key
+        self.hooks: list[Hook] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Also does what a node that died left undone."""
+        self._task = asyncio.create_task(self._recover_for_ever(), name="acts")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def clean(self, message: Message) -> None:
+        """Leaves of a client's frame what belongs to it. Raises ``bad-field``, ``too-long``."""
+        if not message.ref:
+            raise ChatError("bad-field", "ref is missing: the id of the message that is meant")
+        message.media = message.amount = 0
+        message.pic = message.url = message.memo = ""
+        message.at = []
+        if message.cmd == RECALL:
+            message.content = ""
+        elif message.cmd == EDIT:
+            message.content = clean_text(message.content, "content", self._content_chars)
+        else:
+            message.content = clean_text(message.content, "content", REACTION_CHARS)
+
+    async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
+        """The message that is acted on.
+
+        ``floor``: what is at or below this seq its sender does not see. Raises
+        ``no-such-message``, ``not-allowed``, ``too-late``.
+        """
+        target = await self._messages.by_id(conv, message.ref)
+        if target is None or target.message.seq <= floor:
+            raise ChatError("no-such-message", "there is no such message in this conversation")
+        try:
+            self._check(message, target.message, is_moderator)
+        except ChatError:
+            # One that was done already is answered as it was then.
+            if not message.cid:
+                raise
+            named = await self._messages.by_cids(conv, message.userid, [message.cid])
+            if not named:
+                raise
+        return target
+
+    def _check(self, message: Message, target: Message, is_moderator: bool) -> None:
+        if target.recalled:
+            raise ChatError("no-such-message", "this message was recalled")
+        if message.cmd == REACTION:
+            return
+        if message.cmd == EDIT and not (message.content or target.url):
+            raise ChatError("bad-field", "content is missing; to take a message back, recall it")
+        if message.cmd == RECALL and is_moderator:
+            return
+        if target.userid != message.userid:
+            raise ChatError("not-allowed", "this is another user's message")
+        if now_ms() - target.ts > 1000 * self._window_s:
+            minutes = self._window_s / 60
+            raise ChatError("too-late", f"this can be done for {minutes:g} minutes after sending")
+
+    async def apply(self, envelopes: Sequence[Envelope]) -> None:
+        """Does what these stored entries say; again is no change.
+
+        Raises ``StorageAway``, always as something that may have been done.
+        """
+        try:
+            await self._apply(
+                [
+                    self._act(envelope.conv, envelope.message, envelope.target)
+                    for envelope in envelopes
+                    if envelope.target is not None
+                ]
+            )
+        except StorageAway as away:
+            raise StorageAway(str(away)) from away
+
+    def is_same(self, known: Known, message: Message) -> bool:
+        """Whether a repeated cid names the content that was sent with it first."""
+        if known.first:
+            return hmac.compare_digest(known.first, self._digest(message))
+        return has_same_content(known.message, message)
+
+    def _act(self, conv: str, entry: Message, target: Known) -> Act:
+        return Act(conv, entry, target.message, target.first or self._digest(target.message))
+
+    async def _apply(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            if act.entry.cmd != REACTION:
+                for hook in self.hooks:
+                    await hook(act.conv, act.entry, act.target)
+        await self._messages.apply(acts, self._digest)
+
+    def _digest(self, message: Message) -> bytes:
+        """With a key, or a short text that was recalled could be guessed from the database."""
+        content = _encode([getattr(message, field) for field in CONTENT_FIELDS])
+        return hmac.digest(self._key, b"tandem content " + content, "sha256")[:DIGEST_BYTES]
+
+    async def _recover_for_ever(self) -> None:
+        while True:
+            try:
+                while entries := await self._messages.unapplied(
+                    first_id_of(now_ms() - RIPE_MS), AT_ONCE
+                ):
+                    for entry in entries:
+                        await self._recover(entry)
+            except StorageAway as away:
+                log.info("acts_not_recovered reason=%s", away)
+            except Exception:
+                log.exception("acts_not_recovered")
+            await asyncio.sleep(RECOVER_S)
+
+    async def _recover(self, entry: Stored) -> None:
+        message = entry.message
+        target = await self._messages.by_id(entry.conv, message.ref)
+        if target is not None:
+            await self._apply([self._act(entry.conv, message, target)])
+            log.info("act_recovered conv=%s seq=%d", entry.conv, message.seq)

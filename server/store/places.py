@@ -1,0 +1,178 @@
+"""Where each user is in each conversation: pointers and settings, and by them the inbox."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import UpdateOne
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from server.model import EPOCH_MS, GROUP, Message, Tally, is_group
+from server.ports import Document, End, Place, Pointer, Unread
+from server.store.driver import DURABLE, TYPES
+from server.store.failures import storage
+from server.store.messages import entry_key, message_of, tally_of
+
+FRESH: Document = {"read": 0, "delivered": 0, "read_n": 0, "read_low": 0}
+"""A place at the beginning of a conversation."""
+_NOWHERE = End(0, 0, Tally())
+_CONV = {"$ifNull": ["$conv", {"$concat": ["g", {"$toString": "$gid"}]}]}
+_JOINED_ID = {"$multiply": [{"$subtract": ["$joined", EPOCH_MS]}, 4096]}
+_LAST_ENTRY: Document = {
+    "from": "messages",
+    "let": {"conv": "$conv"},
+    "as": "end",
+    "pipeline": [
+        {
+            "$match": {
+                "$expr": {
+                    "$and": [
+                        {"$gt": ["$_id", {"$concat": ["$$conv", ":"]}]},
+                        {"$lt": ["$_id", {"$concat": ["$$conv", ";"]}]},
+                    ]
+                }
+            }
+        },
+        {"$sort": {"_id": -1}},
+        {"$limit": 1},
+    ],
+}
+
+
+class MongoPlaces:
+    """See :class:`server.ports.PlaceStore`.
+
+    A group's members are places in it, ``_id`` ``<gid>:<userid>``; those in 1:1 conversations are
+    beside them, ``_id`` ``<conv>:<userid>``.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        options: CodecOptions[Document] = CodecOptions(type_registry=TYPES)
+        self._places = database.members.with_options(options, write_concern=DURABLE)
+        self._messages = database.messages.with_options(options)
+
+    async def add(self, conv: str, members: Sequence[int]) -> None:
+        places = [
+            UpdateOne(
+                {"_id": place_id(conv, userid)},
+                {"$setOnInsert": {"conv": conv, "userid": userid, **FRESH}},
+                upsert=True,
+            )
+            for userid in members
+        ]
+        with storage():
+            try:
+                await self._places.bulk_write(places, ordered=False)
+            except BulkWriteError:
+                # Another node was first with one of them; a second time there is nothing to race.
+                await self._places.bulk_write(places, ordered=False)
+
+    async def of(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Document]:
+        ids = {place_id(conv, userid): (conv, userid) for conv, userid in places}
+        with storage():
+            found = await self._places.find({"_id": {"$in": list(ids)}}).to_list(None)
+        return {ids[place["_id"]]: place for place in found}
+
+    async def of_conversation(self, conv: str) -> list[Document]:
+        query: Document = {"gid": int(conv[1:])}
+        if not is_group(conv):
+            users = {int(userid) for userid in conv.split("-")}
+            query = {"_id": {"$in": [place_id(conv, userid) for userid in users]}}
+        with storage():
+            return await self._places.find(query).sort("userid", 1).to_list(None)
+
+    async def move(self, pointers: Sequence[Pointer]) -> None:
+        moves = []
+        for conv, userid, read, delivered, tally in pointers:
+            mine = place_id(conv, userid)
+            moves.append(UpdateOne({"_id": mine}, {"$max": {"delivered": delivered}}))
+            if read:
+                behind = {"_id": mine, "read": {"$lt": read}}
+                at = {"read": read, "read_n": tally.messages, "read_low": tally.low}
+                moves.append(UpdateOne(behind, {"$set": at}))
+        with storage():
+            await self._places.bulk_write(moves, ordered=False)
+
+    async def set(self, conv: str, userid: int, fields: Mapping[str, Any], since: int) -> bool:
+        mine, is_single = place_id(conv, userid), not is_group(conv)
+        update: Document = {"$set": dict(fields)}
+        if is_single:
+            update["$setOnInsert"] = {"conv": conv, "userid": userid, "since": since, **FRESH}
+        with storage():
+            try:
+                result = await self._places.update_one({"_id": mine}, update, upsert=is_single)
+            except DuplicateKeyError:  # the conversation began in this moment
+                result = await self._places.update_one({"_id": mine}, {"$set": dict(fields)})
+        return bool(result.matched_count or result.upserted_id is not None)
+
+    async def inbox(self, userid: int, before: tuple[int, str] | None, limit: int) -> list[Place]:
+        pipeline: list[Document] = [
+            {"$match": {"userid": userid}},
+            {"$set": {"conv": _CONV}},
+            {"$lookup": _LAST_ENTRY},
+            {"$set": {"end": {"$first": "$end"}}},
+            {"$set": {"order": {"$ifNull": [{"$max": ["$end.id", _JOINED_ID]}, "$since"]}}},
+            # A 1:1 conversation begins with its first message, or with what is set of it.
+            {"$match": {"order": {"$ne": None}}},
+        ]
+        if before is not None:
+            order, conv = before
+            earlier = [{"order": {"$lt": order}}, {"order": order, "conv": {"$lt": conv}}]
+            pipeline.append({"$match": {"$or": earlier}})
+        pipeline += [{"$sort": {"order": -1, "conv": -1}}, {"$limit": limit}]
+        with storage():
+            found = await (await self._places.aggregate(pipeline)).to_list(None)
+            lasts = await self._lasts([place["end"] for place in found if "end" in place])
+        places = []
+        for fields in found:
+            last, end = fields.pop("end", None), _NOWHERE
+            if last is not None:
+                end = End(last["seq"], last.get("id", 0), tally_of(last))
+            message = lasts.get((fields["conv"], end.tally.top))
+            places.append(Place(fields.pop("conv"), fields.pop("order"), end, message, fields))
+        return places
+
+    async def _lasts(self, ends: list[Document]) -> dict[tuple[str, int], Message]:
+        """The last messages; where the last entry is none, it names the one before it."""
+        others = [
+            entry_key(end["conv"], end["top"])
+            for end in ends
+            if end.get("top", end["seq"]) not in (0, end["seq"])
+        ]
+        if others:
+            ends = ends + await self._messages.find({"_id": {"$in": others}}).to_list(None)
+        return {(end["conv"], end["seq"]): message_of(end) for end in ends}
+
+    async def unread(self, userid: int, above: Mapping[str, int]) -> Unread:
+        if not above:
+            return Unread({}, {}, set())
+        with storage():
+            recalled, own, mentions = await asyncio.gather(
+                self._count({"recalled": True, "userid": {"$ne": userid}}, above),
+                self._count(
+                    {"cmd": GROUP, "userid": userid},
+                    {conv: seq for conv, seq in above.items() if is_group(conv)},
+                ),
+                self._count({"at": {"$in": [userid, 0]}, "userid": {"$ne": userid}}, above),
+            )
+        return Unread(recalled, own, set(mentions))
+
+    async def _count(self, match: Document, above: Mapping[str, int]) -> dict[str, int]:
+        if not above:
+            return {}
+        pipeline: list[Document] = [
+            {"$match": match | {"$or": [{"conv": c, "seq": {"$gt": s}} for c, s in above.items()]}},
+            {"$group": {"_id": "$conv", "count": {"$sum": 1}}},
+        ]
+        found = await (await self._messages.aggregate(pipeline)).to_list(None)
+        return {each["_id"]: each["count"] for each in found}
+
+    async def forget_user(self, userid: int) -> None:
+        with storage():
+            await self._places.delete_many({"userid": userid, "gid": {"$exists": False}})
+
+
+def place_id(conv: str, userid: int) -> str:
+    return f"{conv[1:]}:{userid}" if is_group(conv) else f"{conv}:{userid}"
