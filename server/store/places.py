@@ -76,8 +76,9 @@ class MongoPlaces:
         return {ids[place["_id"]]: place for place in found}
 
     async def of_conversation(self, conv: str) -> list[Document]:
-        query: Document = {"gid": int(conv[1:])}
-        if not is_group(conv):
+        if is_group(conv):
+            query: Document = {"gid": int(conv[1:])}
+        else:
             users = {int(userid) for userid in conv.split("-")}
             query = {"_id": {"$in": [place_id(conv, userid) for userid in users]}}
         with storage():

@@ -185,3 +185,31 @@ class JsonClient:
             messages.extend(page["messages"])
             if not page["more"]:
                 return messages
+
+    async def act(self, cmd: int, chat: int, dstid: int, ref: int, cid: str, **more: Any) -> Any:
+        """Recalls, edits or reacts, and waits for the ack."""
+        self.send(cmd=cmd, chat=chat, dstid=dstid, ref=ref, cid=cid, **more)
+        return await self.expect(cmd=1, cid=cid)
+
+    async def refused(self, **frame: Any) -> tuple[int, str]:
+        """Sends what is answered with an error: its code and reason."""
+        self.send(**frame)
+        answer = await self.expect(cmd=2)
+        return answer["code"], answer["reason"]
+
+    async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """An HTTP request with this account's token: status and answer."""
+        status, answer, _ = await http(self.node, method, path, body, token=self.token)
+        return status, answer
+
+    async def inbox(self) -> list[dict[str, Any]]:
+        """The conversations, by HTTP."""
+        status, answer = await self.call("GET", "/api/conversations")
+        assert status == 200, answer
+        lines: list[dict[str, Any]] = answer["conversations"]
+        return lines
+
+    async def line(self, dstid: int, chat: int = 10) -> dict[str, Any]:
+        """One conversation of the inbox."""
+        [line] = [one for one in await self.inbox() if (one["chat"], one["dstid"]) == (chat, dstid)]
+        return line
