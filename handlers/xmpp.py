@@ -16,7 +16,7 @@ from server.clients import ClientNode, Pending, Pipe
 from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
 from server.limits import Patience
-from server.model import Message, User
+from server.model import ACTS, RECEIPT, SINGLE, TYPING, Message, User
 from server.services import Services
 from stanzas import jid, messages, ns, replies
 from stanzas.stream import Event, Kind, Stream
@@ -214,29 +214,27 @@ class XmppSession:
         if stanza.get("type") in _ERROR_TYPES:
             return None
         messages.check(stanza)
-        made = messages.to_message(stanza)
-        if made is None:
-            return None
-        return self._address_and_submit(*made, asked)
+        said = messages.read(stanza)
+        return None if said is None else self._address_and_submit(said, asked)
 
     async def _address_and_submit_cold(
-        self, message: Message, xml: str, asked: replies.Origin, local: str
+        self, said: messages.Said, asked: replies.Origin, local: str
     ) -> None:
         recipient = await self.services.accounts.find(local)
         if recipient is None:
             raise ChatError("no-such-user", "there is no such account")
-        message.dstid = recipient.id
-        pending = self._submit(message, xml, asked)
+        said.message.dstid = recipient.id
+        pending = self._submit(said, asked)
         if pending is not None:
             await pending
 
-    def _address_and_submit(self, message: Message, xml: str, asked: replies.Origin) -> Pending:
+    def _address_and_submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
         node = self.node
         if node is None:
             raise XmlError("not-authorized")
         if not asked.to:
-            message.dstid = node.userid
-            return self._submit(message, xml, asked)
+            said.message.dstid = node.userid
+            return self._submit(said, asked)
         to = jid.parse(asked.to)
         if to.domain != self.domain:
             self._cannot_reach(asked, to.domain)
@@ -245,14 +243,41 @@ class XmppSession:
             raise ChatError("not-found", "the server reads no messages")
         known = self.services.accounts.cached_id(to.local)
         if known is None:
-            return self._address_and_submit_cold(message, xml, asked, to.local)
-        message.dstid = known
-        return self._submit(message, xml, asked)
+            return self._address_and_submit_cold(said, asked, to.local)
+        said.message.dstid = known
+        return self._submit(said, asked)
 
-    def _submit(self, message: Message, xml: str, asked: replies.Origin) -> Pending:
-        if self.node is None:
+    def _submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
+        node, message = self.node, said.message
+        if node is None:
             raise XmlError("not-authorized")
-        return self.services.router.submit(message, self.node, xml, asked)
+        if message.cmd == TYPING:
+            return self.services.router.typing(message, node)
+        if message.cmd == SINGLE and not said.of:
+            return self.services.router.submit(message, node, said.xml, asked)
+        return self._submit_of_another(said, node, asked)
+
+    async def _submit_of_another(
+        self, said: messages.Said, node: XmppNode, asked: replies.Origin
+    ) -> None:
+        """What names another message by what XMPP clients know it as."""
+        message, services = said.message, self.services
+        of = await services.acts.named(node.userid, message.dstid, said.of)
+        if message.cmd == RECEIPT:
+            if of is not None:  # a receipt for what is not there gets no error
+                message.seq = of.seq
+                services.receipts.submit(message, node, lambda error: self._refuse(asked, error))
+            return
+        if of is not None:
+            message.ref = of.id
+        elif message.cmd in ACTS:
+            raise ChatError("no-such-message", "there is no such message in this conversation")
+        if message.cmd in ACTS:
+            await services.router.act(message, node, said.xml, asked)
+        else:
+            pending = services.router.submit(message, node, said.xml, asked)
+            if pending is not None:
+                await pending
 
     def _cannot_reach(self, asked: replies.Origin, domain: str) -> None:
         ours = domain.endswith(f".{self.domain}")

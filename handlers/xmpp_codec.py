@@ -37,7 +37,7 @@ class XmppCodec:
     def message(self, passed: Passed, viewer: User) -> bytes | None:
         """A chat message for its recipient, or a carbon of it for the author's other devices."""
         message, recipient = passed.message, passed.recipient
-        if message.cmd != SINGLE or recipient is None:
+        if recipient is None:
             return None
         author = passed.author.jid
         if passed.resource:
@@ -54,8 +54,16 @@ class XmppCodec:
         return self.ready(carbons.sent(stanza, viewer.jid, self.xmlns) if is_carbon else stanza)
 
     def event(self, event: Event) -> bytes | None:
-        """Presence of one's own other resources; the other hints have no XMPP form yet."""
+        """Presence of one's own other resources, and what 1:1 conversations have of receipts and
+        typing; the other hints have no XMPP form yet."""
         body = event.body
+        if type(body) is Message:
+            if body.chat != SINGLE or event.author is None:
+                return None
+            hint = messages.from_hint(
+                body, sender=event.author.jid, name=event.name, xmlns=self.xmlns
+            )
+            return None if hint is None else self.ready(hint)
         if type(body) is not Presence:
             return None
         return self.ready(f"<presence{self.xmlns} to='{attribute(body.to)}'{body.rest}")

@@ -19,9 +19,11 @@ from server.model import (
     EDIT,
     REACTION,
     RECALL,
+    SINGLE,
     Known,
     Message,
     clean_text,
+    conversation,
     first_id_of,
     has_same_content,
 )
@@ -31,6 +33,7 @@ from server.settings import Limits
 log = logging.getLogger(__name__)
 
 REACTION_CHARS = 64
+NAME_CHARS = 512
 DIGEST_BYTES = 16
 RECOVER_S = 30.0
 RIPE_MS = 10_000
@@ -76,6 +79,17 @@ class Acts:
             message.content = clean_text(message.content, "content", self._content_chars)
         else:
             message.content = clean_text(message.content, "content", REACTION_CHARS)
+
+    async def find(self, conv: str, message_id: int) -> Known | None:
+        """The message of this id."""
+        return await self._messages.by_id(conv, message_id)
+
+    async def named(self, userid: int, other: int, name: str) -> Message | None:
+        """The message of a 1:1 conversation that XMPP clients know under this id."""
+        if not 0 < len(name) <= NAME_CHARS:
+            return None
+        conv = conversation(SINGLE, userid, other)
+        return await self._messages.named(conv, [userid, other], name)
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.
@@ -135,13 +149,14 @@ class Acts:
         return has_same_content(known.message, message)
 
     def _act(self, conv: str, entry: Message, target: Known) -> Act:
-        return Act(conv, entry, target.message, target.first or self._digest(target.message))
+        first = target.first or self._digest(target.message)
+        return Act(conv, entry, target._replace(first=first))
 
     async def _apply(self, acts: Sequence[Act]) -> None:
         for act in acts:
             if act.entry.cmd != REACTION:
                 for hook in self.hooks:
-                    await hook(act.conv, act.entry, act.target)
+                    await hook(act.conv, act.entry, act.target.message)
         await self._messages.apply(acts, self._digest)
 
     def _digest(self, message: Message) -> bytes:

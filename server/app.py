@@ -222,6 +222,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         store.places,
         store.messages,
         groups,
+        accounts,
         SendRate(settings.limits),
         publish=router.publish,
         group_members=settings.limits.receipt_members,
@@ -239,6 +240,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         connections=Connections(clients, addresses, metrics, audience, registry),
         addresses=addresses,
         router=router,
+        acts=acts,
         writer=writer,
         history=History(store.messages, groups, settings.limits),
         inbox=Inbox(

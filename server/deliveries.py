@@ -153,7 +153,8 @@ class Event(msgspec.Struct, gc=False):
     """A hint for ``userids`` and for the members of the group ``gid`` but those in ``but``.
 
     ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, or a :class:`Presence`.
-    ``sender``: a connection of this node that does not get it.
+    ``sender``: a connection of this node that does not get it. For XMPP clients, of cmd 12 and 13:
+    ``author``, and ``name``, the id attribute of the message that a receipt is of.
     """
 
     userids: Collection[int]
@@ -161,3 +162,5 @@ class Event(msgspec.Struct, gc=False):
     gid: int = 0
     but: Collection[int] = ()
     sender: "ClientNode | None" = None
+    author: User | None = None
+    name: str = ""

@@ -110,11 +110,49 @@ class Tally(NamedTuple):
 class Known(NamedTuple):
     """A message that is in the history, in its present state.
 
-    ``first``: the digest of its content as it was sent, empty while that has not changed.
+    ``xml``: see :class:`Names`. ``first``: the digest of its content as it was sent, empty while
+    that has not changed.
     """
 
     message: Message
+    xml: str
     first: bytes
+
+
+class Names(NamedTuple):
+    """What is kept of an entry for XMPP clients, as ``xml`` in three parts.
+
+    ``own``: the id attribute that its stanza came with; ``target``: the name under which they know
+    the message that ``ref`` is of; ``rest``: child elements that JSON clients cannot show.
+    """
+
+    own: str = ""
+    target: str = ""
+    rest: str = ""
+
+    @classmethod
+    def of(cls, xml: str) -> "Names":
+        head, _, rest = xml.partition("\n")
+        own, _, target = head.partition("\t")
+        return cls(own, target, rest)
+
+    def xml(self) -> str:
+        own, target = (name.translate(_PARTING) for name in (self.own, self.target))
+        head = f"{own}\t{target}" if target else own
+        return f"{head}\n{self.rest}" if head or self.rest else ""
+
+
+_PARTING = str.maketrans("\n\t", "  ")
+
+
+def stanza_id(message: Message, xml: str) -> str:
+    """The id attribute of a message's stanza, by which XMPP clients know it."""
+    return Names.of(xml).own or message.cid or str(message.id)
+
+
+def origin_id(message: Message, xml: str) -> str:
+    """The origin-id of a message's stanza (XEP-0359), else its id attribute."""
+    return message.cid or stanza_id(message, xml)
 
 
 class User(msgspec.Struct, gc=False):

@@ -15,7 +15,7 @@ Document = dict[str, Any]
 
 
 class Stored(NamedTuple):
-    """One entry of a conversation's log as the history has it."""
+    """One entry of a conversation's log as the history has it. ``xml``: see ``Names``."""
 
     message: Message
     xml: str
@@ -33,13 +33,12 @@ class End(NamedTuple):
 class Act(NamedTuple):
     """A stored recall, edit or reaction, and the message that it acts on.
 
-    ``first``: the digest of the content that the message was sent with.
+    ``target.first``: always the digest of the content that the message was sent with.
     """
 
     conv: str
     entry: Message
-    target: Message
-    first: bytes
+    target: Known
 
 
 class Placed(Protocol):
@@ -115,6 +114,9 @@ class MessageStore(Protocol):
         Of a recalled one and of its edits nothing is left but that they were there, and the
         digests of what was first sent.
         """
+
+    async def named(self, conv: str, users: Sequence[int], name: str) -> Message | None:
+        """The message of one of these users that XMPP clients know under this id."""
 
     async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
         """Stored recalls, edits and reactions with lower ids that were not applied."""

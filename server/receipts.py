@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from server.accounts import Accounts
 from server.clients import ClientNode
 from server.deliveries import Event
 from server.errors import ChatError, StorageAway
 from server.groups import Groups
 from server.limits import SendRate
-from server.model import GROUP, RECEIPT, SINGLE, Message, Tally, conversation, is_group
+from server.model import GROUP, RECEIPT, SINGLE, Message, Tally, conversation, is_group, stanza_id
 from server.ports import Document, MessageStore, PlaceStore, Pointer
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Receipts:
         places: PlaceStore,
         messages: MessageStore,
         groups: Groups,
+        accounts: Accounts,
         rate: SendRate,
         *,
         publish: Callable[[Event], None],
@@ -66,6 +68,7 @@ class Receipts:
         self._places = places
         self._messages = messages
         self._groups = groups
+        self._accounts = accounts
         self._rate = rate
         self._publish = publish
         self._group_members = group_members
@@ -166,10 +169,30 @@ class Receipts:
                 moves.append((pointer, waiting))
         if moves:
             await self._places.move([pointer for pointer, _ in moves])
+            names = await self._names([pointer for pointer, _ in moves])
             for pointer, waiting in moves:
-                await self._tell(pointer, waiting)
+                await self._tell(pointer, waiting, names)
 
-    async def _tell(self, pointer: Pointer, waiting: _Waiting) -> None:
+    async def _names(self, pointers: list[Pointer]) -> dict[tuple[str, int], tuple[int, str]]:
+        """Of 1:1 conversations: whose message is at a pointer, and what XMPP calls it."""
+        places = [
+            (pointer.conv, seq)
+            for pointer in pointers
+            if not is_group(pointer.conv)
+            for seq in {pointer.read, pointer.delivered} - {0}
+        ]
+        found = await self._messages.at(places) if places else {}
+        return {
+            place: (entry.message.userid, stanza_id(entry.message, entry.xml))
+            for place, entry in found.items()
+        }
+
+    async def _tell(
+        self,
+        pointer: Pointer,
+        waiting: _Waiting,
+        names: dict[tuple[str, int], tuple[int, str]],
+    ) -> None:
         chat, dstid, userid = waiting.chat, waiting.dstid, pointer.userid
         hints = [("delivered", pointer.delivered), ("read", pointer.read)]
         if pointer.read:
@@ -183,7 +206,11 @@ class Receipts:
                 continue
             if chat == SINGLE:
                 if dstid != userid:
-                    self._publish(Event((dstid,), hint))
+                    author, name = names.get((pointer.conv, seq), (0, ""))
+                    reader = await self._accounts.user(userid)
+                    self._publish(
+                        Event((dstid,), hint, author=reader, name=name if author == dstid else "")
+                    )
                 continue
             group = await self._groups.load(dstid)
             if group is not None and len(group.members) <= self._group_members:

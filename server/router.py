@@ -20,16 +20,20 @@ from server.media import CONTACT_CARD, TEXT, check_media, named_contact
 from server.metrics import Metrics
 from server.model import (
     GROUP,
+    REACTION,
     SINGLE,
     TYPING,
     VOID,
     Group,
     Message,
+    Names,
     User,
     clean_text,
     conversation,
     is_group,
+    origin_id,
     partner,
+    stanza_id,
 )
 from server.ports import Bus
 from server.settings import Limits
@@ -87,7 +91,7 @@ class Router:
         self._check(message, node.userid, bool(xml))
         if delay := self._rate.take(node.userid):
             self._slow_down(node, delay)
-        if message.media == CONTACT_CARD:
+        if message.media == CONTACT_CARD or (message.ref and message.cmd == SINGLE):
             return self._submit_after_lookup(message, node, xml, origin)
         if message.cmd == SINGLE:
             recipient = self._accounts.cached(message.dstid)
@@ -117,12 +121,22 @@ class Router:
             recipient = await self._accounts.user(message.dstid)
             if recipient is None:
                 raise ChatError("no-such-user", f"there is no user {message.dstid}")
+            if message.ref:
+                xml = await self._with_answered(message, xml)
             self._accept_single(message, node, recipient, xml, origin)
         else:
             group = await self._groups.load(message.dstid)
             if group is None:
                 raise ChatError("not-a-member", "you are not a member of this group")
             self._accept_group(message, node, group, xml, origin)
+
+    async def _with_answered(self, message: Message, xml: str) -> str:
+        """Notes by which name XMPP clients know the message that this one answers."""
+        conv = conversation(SINGLE, message.userid, message.dstid)
+        answered = await self._acts.find(conv, message.ref)
+        if answered is None:
+            return xml
+        return Names.of(xml)._replace(target=origin_id(answered.message, answered.xml)).xml()
 
     def _check(self, message: Message, userid: int, has_more: bool) -> None:
         """Normalises what the client may set and clears what it may not. Raises ``bad-field`` …
@@ -210,6 +224,8 @@ class Router:
             raise ChatError("bad-field", "chat must be 10 or 11")
         conv = conversation(message.chat, userid, dstid)
         target = await self._acts.target(message, conv, floor, is_moderator)
+        name = origin_id if message.cmd == REACTION else stanza_id
+        xml = Names.of(xml)._replace(target=name(target.message, target.xml)).xml()
         self._enqueue(
             Envelope(message, conv, node, recipient, group, owners, xml, origin, target), node
         )
@@ -281,7 +297,7 @@ class Router:
             userid=node.userid, cmd=TYPING, chat=hint.chat, dstid=hint.dstid, state=hint.state
         )
         if hint.chat == SINGLE:
-            self._bus.publish(Event((hint.dstid,), passed))
+            self._bus.publish(Event((hint.dstid,), passed, author=node.user))
         elif hint.chat == GROUP:
             group = self._groups.cached(hint.dstid)
             if group is None:

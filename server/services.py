@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from server.accounts import Accounts
+from server.acts import Acts
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.groups import Groups
@@ -37,6 +38,7 @@ class Services:
     addresses: AddressCounter
     newcomers: AddressCounter
     router: Router
+    acts: Acts
     writer: Writer
     history: History
     inbox: Inbox

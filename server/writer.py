@@ -282,8 +282,12 @@ class Writer:
 
     def _tell_stored(self) -> None:
         done, self._done = self._done, []
-        if done:
-            self._stored(done)
+        try:
+            if done:
+                self._stored(done)
+        except Exception:
+            # They are stored, and found in the history; the writer must go on.
+            log.exception("stored_not_told documents=%d", len(done))
 
     async def _resolve(self, in_doubt: bool, duplicate: str) -> None:
         """The first ran into a unique index: its own earlier try, its cid, or its place."""

@@ -1,15 +1,26 @@
 """Messages: an XMPP stanza made into the common model, and the other way round.
 
-Beside the model goes ``xml``, what JSON clients cannot show: the stanza's ``id`` attribute on the
-first line, then its other child elements as they came.
+Beside the model goes ``xml``, what JSON clients cannot show: see :class:`server.model.Names`.
 """
+
+from typing import NamedTuple
 
 import msgspec
 
 from server.errors import ChatError
-from server.model import SINGLE, Message
-from stanzas import ns
-from stanzas.delay import delay
+from server.model import (
+    EDIT,
+    REACTION,
+    RECALL,
+    RECEIPT,
+    SINGLE,
+    TYPING,
+    Message,
+    Names,
+    stanza_id,
+)
+from stanzas import chat_states, correction, markers, ns, reactions, receipts, reply, retraction
+from stanzas.delay import delay, stamp
 from stanzas.xml import Element, attribute, serialise, text
 
 PROTOCOL = ("XEP-0359", "0.7", "complete")
@@ -29,6 +40,10 @@ _SERVER_ONLY = frozenset(
 )
 """Elements that only the server may make: dropped from what clients send."""
 
+_ACTS = (retraction.TAG, correction.TAG, reactions.TAG)
+_BODY_OF_A_FALLBACK = (_BODY, f"{{{ns.FALLBACK}}}fallback")
+"""For clients that do not know what is said besides; we say it in our own words."""
+
 FILE = 10
 ID_CHARS = 512
 
@@ -45,14 +60,61 @@ class Container(msgspec.Struct, omit_defaults=True):
     at: list[int] = []
 
 
-def to_message(stanza: Element) -> tuple[Message, str] | None:
-    """The message that a chat stanza is, without sender and recipient, and its ``xml``.
+class Said(NamedTuple):
+    """What a stanza says: the message, or an act or a hint (cmd 12 to 16), without sender and
+    recipient; its ``xml``; and under which name it is of another message, empty for none."""
 
-    None where there is nothing to store: no body, and nothing that asks to be stored.
-    """
+    message: Message
+    xml: str
+    of: str = ""
+
+
+def read(stanza: Element) -> Said | None:
+    """None where there is nothing to pass on: no body, and nothing that asks to be stored."""
+    for child in stanza:
+        tag = child.tag
+        if tag == retraction.TAG:
+            return _act(stanza, RECALL, retraction.read(child), "", drop=_BODY_OF_A_FALLBACK)
+        if tag == correction.TAG:
+            body = stanza.findtext(_BODY) or ""
+            return _act(stanza, EDIT, correction.read(child), body, drop=(_BODY,))
+        if tag == reactions.TAG:
+            name, given = reactions.read(child)
+            return _act(stanza, REACTION, name, given, drop=_BODY_OF_A_FALLBACK)
+    return _message(stanza) or _hint(stanza)
+
+
+def _act(stanza: Element, cmd: int, of: str, content: str, drop: tuple[str, ...]) -> Said:
+    message = Message(cmd=cmd, chat=SINGLE, content=content)
+    kept: list[str] = []
+    for child in stanza:
+        if child.tag == _ORIGIN_ID:
+            message.cid = child.get("id", "")
+        elif child.tag not in _SERVER_ONLY and child.tag not in _ACTS and child.tag not in drop:
+            kept.append(serialise(child))
+    return Said(message, Names(_id(stanza), rest="".join(kept)).xml(), of)
+
+
+def _hint(stanza: Element) -> Said | None:
+    """What is not stored: a receipt, a marker, a chat state."""
+    said: Said | None = None
+    for child in stanza:
+        if child.tag == markers.DISPLAYED:
+            hint = Message(cmd=RECEIPT, chat=SINGLE, state="read")
+            return Said(hint, "", child.get("id", ""))
+        if child.tag == receipts.RECEIVED:
+            hint = Message(cmd=RECEIPT, chat=SINGLE, state="delivered")
+            return Said(hint, "", child.get("id", ""))
+        if state := chat_states.read(child.tag):
+            said = Said(Message(cmd=TYPING, chat=SINGLE, state=state), "")
+    return said
+
+
+def _message(stanza: Element) -> Said | None:
     message = Message(cmd=SINGLE)
     kept: list[str] = []
     body: str | None = None
+    answered = ""
     wanted = False
     for child in stanza:
         tag = child.tag
@@ -63,6 +125,8 @@ def to_message(stanza: Element) -> tuple[Message, str] | None:
         elif tag == _OOB and not message.url:
             message.url = (child.findtext(f"{{{ns.OOB}}}url") or "").strip()
             message.memo = child.findtext(f"{{{ns.OOB}}}desc") or ""
+        elif tag == reply.TAG:
+            answered = reply.read(child)
         elif tag not in _SERVER_ONLY:
             wanted = wanted or tag in _STORED_WITHOUT_BODY
             kept.append(serialise(child))
@@ -73,8 +137,12 @@ def to_message(stanza: Element) -> tuple[Message, str] | None:
         message.media = FILE
         if message.content == message.url:
             message.content = ""
-    number = stanza.get("id", "").replace("\n", " ")[:ID_CHARS]
-    return message, f"{number}\n{''.join(kept)}" if number or kept else ""
+    return Said(message, Names(_id(stanza), rest="".join(kept)).xml(), answered)
+
+
+def _id(stanza: Element) -> str:
+    name: str = stanza.get("id", "")
+    return name[:ID_CHARS]
 
 
 def from_message(
@@ -92,11 +160,46 @@ def from_message(
     ``archive``: bare JID of whose archive gives the stanza-id. ``xmlns``: a namespace attribute
     where the stream does not set the default. ``delayed_by``: our domain for what is not live.
     """
-    number, _, kept = xml.partition("\n")
+    names = Names.of(xml)
     parts = [
         f"<message{xmlns} from='{attribute(sender)}' to='{attribute(recipient)}' type='chat' "
-        f"id='{attribute(number or message.cid or str(message.id))}'>"
+        f"id='{attribute(stanza_id(message, xml))}'>"
     ]
+    if message.recalled:
+        parts.append(f"<retracted xmlns='{ns.RETRACT}' stamp='{stamp(message.ts)}'/>")
+    elif message.cmd == RECALL:
+        parts.append(retraction.write(names.target))
+    elif message.cmd == EDIT:
+        parts.append(correction.write(names.target, message.content))
+    elif message.cmd == REACTION:
+        parts.append(reactions.write(names.target, message.content))
+    else:
+        _write_message(parts, message, names)
+    parts.append(names.rest)
+    parts.append(f"<stanza-id xmlns='{ns.IDS}' by='{attribute(archive)}' id='{message.id}'/>")
+    if message.cid:
+        parts.append(f"<origin-id xmlns='{ns.IDS}' id='{attribute(message.cid)}'/>")
+    if delayed_by:
+        parts.append(delay(delayed_by, message.ts))
+    parts.append("</message>")
+    return "".join(parts)
+
+
+def from_hint(hint: Message, *, sender: str, name: str, xmlns: str = "") -> str | None:
+    """The stanza of a receipt (cmd 12) or typing notice (cmd 13); None where there is none.
+
+    ``name``: the id attribute of the message that a receipt is of.
+    """
+    if hint.cmd == TYPING:
+        inside = chat_states.write(hint.state)
+    elif hint.cmd == RECEIPT and name:
+        inside = markers.write(name) if hint.state == "read" else receipts.write(name)
+    else:
+        return None
+    return f"<message{xmlns} from='{attribute(sender)}' type='chat'>{inside}</message>"
+
+
+def _write_message(parts: list[str], message: Message, names: Names) -> None:
     body = message.content or message.url
     if body:
         parts.append(f"<body>{text(body)}</body>")
@@ -106,14 +209,10 @@ def from_message(
     if message.media > 1 or message.pic or message.amount or message.ref or message.at:
         rest = Container(message.media, message.pic, message.amount, message.ref, message.at)
         parts.append(f"<json xmlns='{ns.JSON}'>{text(_encode(rest).decode())}</json>")
-    parts.append(kept)
-    parts.append(f"<stanza-id xmlns='{ns.IDS}' by='{attribute(archive)}' id='{message.id}'/>")
-    if message.cid:
-        parts.append(f"<origin-id xmlns='{ns.IDS}' id='{attribute(message.cid)}'/>")
-    if delayed_by:
-        parts.append(delay(delayed_by, message.ts))
-    parts.append("</message>")
-    return "".join(parts)
+    if names.target:
+        parts.append(reply.write(names.target))
+    if not (names.own or names.rest):  # a JSON client's
+        parts.append(receipts.REQUEST + markers.MARKABLE)
 
 
 def check(stanza: Element) -> None:

@@ -57,6 +57,8 @@ class Hint(msgspec.Struct, array_like=True, tag=2):
     body: msgspec.Raw
     gid: int = 0
     but: list[int] = []
+    author: Named | None = None
+    name: str = ""
 
 
 class Poke(msgspec.Struct, array_like=True, tag=3):
@@ -275,10 +277,12 @@ class NatsBus:
         if isinstance(delivery, Event):
             kind = self._kinds[type(delivery.body)]
             body = msgspec.Raw(_encode(delivery.body))
+            author = None if delivery.author is None else _named(delivery.author)
+            hint = Hint(kind, body, author=author, name=delivery.name)
             if delivery.userids:
-                self._publish_to(delivery.userids, _encode(Hint(kind, body)))
+                self._publish_to(delivery.userids, _encode(hint))
             if delivery.gid:
-                hint = Hint(kind, body, delivery.gid, list(delivery.but))
+                hint.gid, hint.but = delivery.gid, list(delivery.but)
                 self._publish_to((delivery.gid,), _encode(hint))
         else:
             carried = Carried(
@@ -338,10 +342,17 @@ class NatsBus:
                 )
             elif type(taken) is Hint:
                 body = self._decoders[taken.kind](taken.body)
-                if taken.gid:
-                    self._deliver(Event((), body, taken.gid, taken.but))
-                else:
-                    self._deliver(Event((topic,), body))
+                userids = () if taken.gid else (topic,)
+                self._deliver(
+                    Event(
+                        userids,
+                        body,
+                        taken.gid,
+                        taken.but or (),
+                        author=taken.author,
+                        name=taken.name,
+                    )
+                )
             else:
                 self._poked()
         except Exception:

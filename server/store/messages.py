@@ -22,6 +22,7 @@ from server.model import (
     VOID,
     Known,
     Message,
+    Names,
     Tally,
     is_group,
 )
@@ -31,10 +32,12 @@ from server.store.failures import REFUSED_FOR_NOW, storage
 
 _TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
 _CONTENT = dict.fromkeys(
-    ("media", "content", "pic", "url", "memo", "amount", "at", "ref", "xml", "edited", "reactions"),
+    ("media", "content", "pic", "url", "memo", "amount", "at", "ref", "edited", "reactions"),
     1,
 )
 """What a recall takes away."""
+RECENT = 200
+"""Entries that are looked through for a name."""
 DUPLICATE_KEY = 11000
 LARGEST_SEQ = 10**16 - 1
 LARGEST_DOCUMENT = 8 * 1024 * 1024
@@ -149,7 +152,7 @@ class MongoMessages:
             found = await self._collection.find_one(
                 {"_id": _keys(conv)}, _TALLY, sort=[("_id", -1)]
             )
-        return End(found["seq"], found.get("id", 0), tally_of(found)) if found else None
+        return end_of(found) if found else None
 
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
@@ -210,7 +213,9 @@ class MongoMessages:
     async def _wipe_edits(
         self, acts: Sequence[Act], digest: Callable[[Message], bytes]
     ) -> list[UpdateOne]:
-        keys = [entry_key(act.conv, act.target.seq) for act in acts if act.entry.cmd != REACTION]
+        keys = [
+            entry_key(act.conv, act.target.message.seq) for act in acts if act.entry.cmd != REACTION
+        ]
         if not keys:
             return []
         gone = await self._collection.find(
@@ -226,6 +231,22 @@ class MongoMessages:
                     UpdateOne(unchanged, {"$set": first, "$unset": {"content": 1, "xml": 1}})
                 )
         return updates
+
+    async def named(self, conv: str, users: Sequence[int], name: str) -> Message | None:
+        query: Document = {"conv": conv, "userid": {"$in": list(users)}, "cid": name}
+        with storage():
+            found = await self._durable.find_one(query)
+            if found is None and name.isascii() and name.isdigit() and len(name) <= 16:
+                query = {"owners": _owner(conv), "id": int(name), "conv": conv}
+                found = await self._durable.find_one(query)
+            if found is None:
+                # Not every client gives its stanzas an origin-id; what is meant is mostly recent.
+                recent = self._durable.find({"_id": _keys(conv)}, {"xml": 1}).sort("_id", -1)
+                for each in await recent.limit(RECENT).to_list(RECENT):
+                    if Names.of(each.get("xml", "")).own == name:
+                        found = await self._durable.find_one({"_id": each["_id"]})
+                        break
+        return message_of(found) if found is not None and found["cmd"] in (10, 11) else None
 
     async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
         query = {"todo": True, "id": {"$lt": before_id}}
@@ -313,12 +334,18 @@ def message_of(document: Document) -> Message:
 
 def tally_of(document: Document) -> Tally:
     """That of an entry. Of a message itself, ``top`` is not stored: it is its own seq."""
-    top: int = document["top"] if "top" in document else document["seq"]
-    return Tally(document.get("n", 0), document.get("low", 0), top)
+    top = document["top"] if "top" in document else document["seq"]
+    # Plain integers: the driver's own are not encoded by msgspec.
+    return Tally(int(document.get("n", 0)), int(document.get("low", 0)), int(top))
+
+
+def end_of(document: Document) -> End:
+    """That of a log whose last entry this is."""
+    return End(int(document["seq"]), int(document.get("id", 0)), tally_of(document))
 
 
 def _known(document: Document) -> Known:
-    return Known(message_of(document), document.get("first", b""))
+    return Known(message_of(document), document.get("xml", ""), document.get("first", b""))
 
 
 def _is_same(found: RawBSONDocument | None, placed: Placed) -> bool:
@@ -333,16 +360,21 @@ def _is_same(found: RawBSONDocument | None, placed: Placed) -> bool:
 
 def _updates(act: Act) -> list[UpdateOne]:
     """What an act does. Of several of one kind the one with the highest seq is in force."""
-    entry, key = act.entry, entry_key(act.conv, act.target.seq)
+    entry, key = act.entry, entry_key(act.conv, act.target.message.seq)
     present: Document = {"_id": key, "recalled": {"$ne": True}}
     if entry.cmd == REACTION:
         field = f"reactions.{entry.userid}"
         last = {**present, f"{field}.seq": {"$not": {"$gte": entry.seq}}}
         given = {"text": entry.content, "seq": entry.seq}
         return [UpdateOne(last, {"$set": {field: given}})]
-    first = UpdateOne({"_id": key, "first": {"$exists": False}}, {"$set": {"first": act.first}})
+    first = UpdateOne(
+        {"_id": key, "first": {"$exists": False}}, {"$set": {"first": act.target.first}}
+    )
     if entry.cmd == RECALL:
-        return [first, UpdateOne({"_id": key}, {"$set": {"recalled": True}, "$unset": _CONTENT})]
+        # Its name stays, by which XMPP clients know what was taken back.
+        name = Names(Names.of(act.target.xml).own).xml()
+        left = {"$set": {"recalled": True, "xml": name}, "$unset": _CONTENT}
+        return [first, UpdateOne({"_id": key}, left)]
     last = {**present, "edit": {"$not": {"$gte": entry.seq}}}
     text = {"content": entry.content, "edited": entry.ts, "edit": entry.seq}
     return [first, UpdateOne(last, {"$set": text})]

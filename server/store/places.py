@@ -13,7 +13,7 @@ from server.model import EPOCH_MS, GROUP, Message, Tally, is_group
 from server.ports import Document, End, Place, Pointer, Unread
 from server.store.driver import DURABLE, TYPES
 from server.store.failures import storage
-from server.store.messages import entry_key, message_of, tally_of
+from server.store.messages import end_of, entry_key, message_of
 
 FRESH: Document = {"read": 0, "delivered": 0, "read_n": 0, "read_low": 0}
 """A place at the beginning of a conversation."""
@@ -130,7 +130,7 @@ class MongoPlaces:
         for fields in found:
             last, end = fields.pop("end", None), _NOWHERE
             if last is not None:
-                end = End(last["seq"], last.get("id", 0), tally_of(last))
+                end = end_of(last)
             message = lasts.get((fields["conv"], end.tally.top))
             places.append(Place(fields.pop("conv"), fields.pop("order"), end, message, fields))
         return places

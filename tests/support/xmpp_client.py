@@ -7,6 +7,8 @@ from typing import Any
 
 import slixmpp
 from slixmpp.stanza import Message
+from slixmpp.xmlstream.handler import Callback as Handler
+from slixmpp.xmlstream.matcher import MatchXPath
 
 from tests.support.json_client import PASSWORD
 from tests.support.node import Node
@@ -27,7 +29,9 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
         mechanism: str | None = None,
         tls: str = "starttls",
         plugins: tuple[str, ...] = (),
+        hears_all: bool = False,
     ) -> None:
+        """``hears_all``: also messages without a body."""
         super().__init__(jid, password, sasl_mech=mechanism)
         self.node = node.pick()
         self.ca_certs = self.node.certificate
@@ -46,8 +50,12 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
         if tls == "none":
             mechanisms = self.plugin["feature_mechanisms"]
             mechanisms.unencrypted_plain = mechanisms.unencrypted_scram = True
-        self.add_event_handler("message", self._heard)
-        self.add_event_handler("message_error", self._heard)
+        if hears_all:
+            everything = MatchXPath("{jabber:client}message")
+            self.register_handler(Handler("everything", everything, self._heard))
+        else:
+            self.add_event_handler("message", self._heard)
+            self.add_event_handler("message_error", self._heard)
         self.add_event_handler("failed_auth", lambda _: self.failures.append("failed_auth"))
         self.add_event_handler("failed_all_auth", lambda _: self._ended.set())
         self.add_event_handler("connection_failed", lambda _: self._ended.set())

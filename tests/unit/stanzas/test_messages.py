@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from server.errors import ChatError
-from server.model import SINGLE, Message
+from server.model import SINGLE, Message, Names
 from stanzas import carbons, messages, ns
 from stanzas.xml import Bounds, Element, StreamParser, parse_document
 
@@ -35,9 +35,9 @@ def from_stream(text: str) -> Element:
 
 
 def made(text: str) -> tuple[Message, str]:
-    found = messages.to_message(from_stream(text))
+    found = messages.read(from_stream(text))
     assert found is not None
-    return found
+    return found.message, found.xml
 
 
 def sent(message: Message, xml: str = "", **more: Any) -> str:
@@ -60,16 +60,17 @@ def sent(message: Message, xml: str = "", **more: Any) -> str:
 def test_message_there_and_back_is_the_same(content: str, cid: str, number: str, memo: str) -> None:
     """Text of any kind, in the body, in attributes and beside a link, over both transports."""
     one = Message(id=7, cmd=SINGLE, content=content, cid=cid)
-    number = number.replace("\n", " ")[: messages.ID_CHARS]
+    number = number.replace("\n", " ").replace("\t", " ")[: messages.ID_CHARS]
+    parted = str.maketrans("\n\t", "  ")
     if content:
         over_tcp = from_stream(sent(one, f"{number}\n"))
         over_websocket = parse_document(sent(one, f"{number}\n", xmlns=WEBSOCKET).encode(), BOUNDS)
         for stanza in (over_tcp, over_websocket):
-            found = messages.to_message(stanza)
+            found = messages.read(stanza)
             assert found is not None
-            back, xml = found
+            back, xml, _ = found
             assert (back.content, back.cid) == (content, cid)
-            assert xml.partition("\n")[0] == (number or cid or "7").replace("\n", " ")[:512]
+            assert xml.partition("\n")[0] == (number or cid or "7").translate(parted)[:512]
     link = Message(id=7, cmd=SINGLE, media=10, url="https://x.example/?a=1&b='2'", memo=memo)
     back, _ = made(sent(link))
     assert (back.url, back.memo, back.content, back.media) == (link.url, memo, "", 10)
@@ -132,7 +133,7 @@ def test_element_that_only_the_server_may_make_is_dropped(forged: str) -> None:
     for each in (forged, prefixed):
         _, xml = made(f"<message><body>b</body>{each}</message>")
         assert xml == ""
-    assert messages.to_message(from_stream(f"<message>{forged}</message>")) is None
+    assert messages.read(from_stream(f"<message>{forged}</message>")) is None
 
 
 @pytest.mark.parametrize(
@@ -142,14 +143,14 @@ def test_element_that_only_the_server_may_make_is_dropped(forged: str) -> None:
         "<body/>",
         "<body></body><subject>s</subject>",
         "<body xmlns='urn:other'>b</body>",
-        "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+        "<unknown xmlns='urn:unknown'/>",
         f"<x xmlns='{ns.OOB}'><url> </url></x>",
         f"<no-store xmlns='{ns.HINTS}'/>",
     ],
 )
 def test_message_with_nothing_to_store_is_none(inside: str) -> None:
-    """Chat states and empty bodies leave no trace."""
-    assert messages.to_message(from_stream(f"<message id='1'>{inside}</message>")) is None
+    """Empty bodies and unknown elements leave no trace."""
+    assert messages.read(from_stream(f"<message id='1'>{inside}</message>")) is None
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,8 @@ def test_attributes_of_the_stanza_cannot_be_broken_out_of() -> None:
     assert found.find(f"{{{ns.IDS}}}stanza-id").get("by") == mark
     assert [child.tag for child in found] == [
         "body",
+        f"{{{ns.RECEIPTS}}}request",
+        f"{{{ns.MARKERS}}}markable",
         f"{{{ns.IDS}}}stanza-id",
         f"{{{ns.IDS}}}origin-id",
     ]
@@ -268,3 +271,72 @@ def test_carbon_has_the_whole_message_inside(xmlns: str) -> None:
     assert found.get("from") == found.get("to") == me
     inner = found.find(f"{{{ns.CARBONS}}}sent/{{{ns.FORWARD}}}forwarded/{{{ns.CLIENT}}}message")
     assert inner.findtext(f"{{{ns.CLIENT}}}body") == "<b> 😀"
+
+
+@pytest.mark.parametrize(
+    ("message", "inside"),
+    [
+        (Message(cmd=14, chat=10), f"<retract xmlns='{ns.RETRACT}' id='T&amp;'/><body>gone</body>"),
+        (
+            Message(cmd=15, chat=10, content="new <"),
+            f"<body>new &lt;</body><replace xmlns='{ns.CORRECT}' id='T&amp;'/>",
+        ),
+        (
+            Message(cmd=16, chat=10, content="\U0001f44d \U0001f389"),
+            f"<reactions xmlns='{ns.REACTIONS}' id='T&amp;'><reaction>\U0001f44d</reaction>"
+            "<reaction> \U0001f389</reaction><reaction>\U0001f44d</reaction></reactions>",
+        ),
+        (Message(cmd=16, chat=10), f"<reactions xmlns='{ns.REACTIONS}' id='T&amp;'/>"),
+    ],
+)
+def test_act_there_and_back_is_the_same(message: Message, inside: str) -> None:
+    """Retraction, correction and reactions, with the name of the message they are of."""
+    said = messages.read(from_stream(f"<message id='n'>{inside}</message>"))
+    assert said is not None
+    assert (said.message, said.of, said.xml) == (message, "T&", "n\n")
+    xml = Names("n", "T&", "").xml()
+    again = messages.read(parse_document(sent(message, xml, xmlns=WEBSOCKET).encode(), BOUNDS))
+    assert again is not None
+    assert (again.message, again.of) == (message, "T&")
+
+
+@pytest.mark.parametrize(
+    ("hint", "inside", "of"),
+    [
+        (Message(cmd=12, chat=10, state="read"), f"<displayed xmlns='{ns.MARKERS}' id='a'/>", "a"),
+        (
+            Message(cmd=12, chat=10, state="delivered"),
+            f"<received xmlns='{ns.RECEIPTS}' id='a'/>",
+            "a",
+        ),
+        (Message(cmd=13, chat=10, state="composing"), f"<composing xmlns='{ns.CHAT_STATES}'/>", ""),
+        (Message(cmd=13, chat=10, state="paused"), f"<gone xmlns='{ns.CHAT_STATES}'/>", ""),
+    ],
+)
+def test_hint_there_and_back_is_the_same(hint: Message, inside: str, of: str) -> None:
+    """Receipts, markers and chat states, which are not stored."""
+    said = messages.read(from_stream(f"<message>{inside}</message>"))
+    assert said is not None
+    assert (said.message, said.of, said.xml) == (hint, of, "")
+    out = messages.from_hint(hint, sender="a@b", name=of)
+    assert out is not None
+    again = messages.read(from_stream(out))
+    assert again == said
+
+
+def test_reply_names_the_message_that_it_answers() -> None:
+    """XEP-0461, both ways, beside the other elements."""
+    inside = f"<body>yes</body><reply xmlns='{ns.REPLY}' to='a@b' id='T'/><thread>t</thread>"
+    said = messages.read(from_stream(f"<message id='n'>{inside}</message>"))
+    assert said is not None
+    assert (said.of, said.message.content) == ("T", "yes")
+    out = sent(Message(id=7, cmd=10, content="yes", ref=5), Names("n", "T", "").xml())
+    again = messages.read(from_stream(out))
+    assert again is not None and again.of == "T"
+
+
+def test_recalled_message_is_a_tombstone() -> None:
+    """XEP-0424 section 5: nothing but that it was there, under its id."""
+    out = etree.fromstring(sent(Message(id=7, recalled=True, ts=1), "n\n", xmlns=WEBSOCKET))
+    assert out.get("id") == "n"
+    assert [child.tag for child in out] == [f"{{{ns.RETRACT}}}retracted", f"{{{ns.IDS}}}stanza-id"]
