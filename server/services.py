@@ -7,6 +7,7 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.groups import Groups
 from server.history import History
+from server.invitations import Invitations
 from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
@@ -30,6 +31,7 @@ class Services:
     accounts: Accounts
     tokens: Tokens
     groups: Groups
+    invitations: Invitations
     clients: ClientMap
     connections: Connections
     addresses: AddressCounter

@@ -134,6 +134,8 @@ async def test_groups_and_members_are_listed_as_the_contract_says(node: Node) ->
         "count": 2,
         "history": "joined",
         "muted_all": False,
+        "announcement": "",
+        "join": "invite",
     }
     assert listed["groups"] == [expected]
     _, group, _ = await http(node, "GET", f"/api/groups/{gid}", token=alice.token)
