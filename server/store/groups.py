@@ -4,7 +4,7 @@ from collections.abc import Collection as Ids
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from server.model import Role
 from server.ports import Document
@@ -12,6 +12,8 @@ from server.store.driver import DURABLE, Collection
 from server.store.failures import storage
 from server.store.lookup import Lookup
 
+WRITE_CONFLICT = 112
+"""With another transaction, which came first."""
 OF_GROUPS: Document = {"gid": {"$exists": True}}
 
 
@@ -101,15 +103,22 @@ class MongoGroups:
             ),
         ]
         with storage():
-            async with (
-                await self._groups.database.client.start_session() as session,
-                session.start_transaction(write_concern=DURABLE),
-            ):
-                for collection, query, changes in steps:
-                    result = await collection.update_one(query, {"$set": changes}, session=session)
-                    if not result.matched_count:
-                        await session.abort_transaction()
-                        return False
+            try:
+                async with (
+                    await self._groups.database.client.start_session() as session,
+                    session.start_transaction(write_concern=DURABLE),
+                ):
+                    for collection, query, changes in steps:
+                        changed = await collection.update_one(
+                            query, {"$set": changes}, session=session
+                        )
+                        if not changed.matched_count:
+                            await session.abort_transaction()
+                            return False
+            except OperationFailure as error:
+                if error.code != WRITE_CONFLICT:
+                    raise
+                return False
         return True
 
     async def remove_member(self, gid: int, userid: int, roles: Sequence[Role]) -> bool:
