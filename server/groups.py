@@ -325,6 +325,7 @@ class Groups:
         """
         for row in await self._store.of_user(userid):
             gid = row["gid"]
+            self._cache.outdate(gid, (userid,))  # this node may not have heard of the joining yet
             group = await self.load(gid)
             if group is None or userid not in group.members:
                 continue
