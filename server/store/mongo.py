@@ -78,7 +78,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("gid", ASCENDING)]),
         IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
     ],
-    "requests": [
+    "join_requests": [
         IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
         IndexModel([("userid", ASCENDING)]),
         IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
@@ -101,8 +101,8 @@ class MongoStore:
         self.conversations = MongoConversations(database.conversations)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions, database.tickets)
-        self.groups = MongoGroups(database.groups, database.members, database.requests)
-        self.invitations = MongoInvitations(database.invitations, database.requests)
+        self.groups = MongoGroups(database.groups, database.members, database.join_requests)
+        self.invitations = MongoInvitations(database.invitations, database.join_requests)
         self.changes = MongoChanges(database.changes)
         self.tails = MongoChanges(database.tails)
         self.connections = MongoConnections(database.connections, database.nodes)
