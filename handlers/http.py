@@ -12,7 +12,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, stream_request_body
 
-from handlers import groups, history, login, ops, profile
+from handlers import groups, history, invitations, login, ops, profile
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
 from handlers.hygiene import log_request
@@ -43,6 +43,12 @@ ROUTES: tuple[Route, ...] = (
     ("/api/groups/{gid}", groups.OneGroup),
     ("/api/groups/{gid}/members", groups.GroupMembers),
     ("/api/groups/{gid}/members/{id}", groups.OneMember),
+    ("/api/groups/{gid}/invitations", invitations.GroupInvitations),
+    ("/api/groups/{gid}/invitations/{id}", invitations.OneInvitation),
+    ("/api/groups/{gid}/requests", invitations.GroupRequests),
+    ("/api/groups/{gid}/requests/{id}", invitations.OneRequest),
+    ("/api/groups/{gid}/requests/{id}/accept", invitations.AcceptRequest),
+    ("/api/join", invitations.Join),
     ("/api/conversations", history.Conversations),
     ("/api/messages", history.Messages),
     ("/api/receipts", history.Receipts),

@@ -30,9 +30,11 @@ from server.connections import Connections
 from server.datadir import DataDirError, DataDirLock
 from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
-from server.groups import GroupChange, Groups
+from server.group_shapes import GroupChange
+from server.groups import Groups
 from server.history import History
 from server.inbox import ConversationSet, Inbox
+from server.invitations import Invitations
 from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import Message
@@ -236,6 +238,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         accounts=accounts,
         tokens=tokens,
         groups=groups,
+        invitations=Invitations(
+            store.invitations, groups, accounts, settings.limits, router.notify
+        ),
         clients=clients,
         connections=Connections(clients, addresses, metrics, audience, registry),
         addresses=addresses,

@@ -1,65 +1,56 @@
-"""Groups: making them, their members, and the cache that the router fans out over."""
+"""Groups: making and changing them, their members, and who may do what.
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any, Literal
+The rules are here, once, for both protocols. A member may what those of lower rank may; nobody
+acts on members of equal or higher rank.
+"""
 
-import msgspec
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from server.accounts import Accounts
 from server.audience import Audience
 from server.changes import Changes
 from server.clients import now_ms
 from server.errors import ChatError
+from server.group_cache import GroupCache
+from server.group_shapes import (
+    GroupChange,
+    GroupEvent,
+    GroupView,
+    MemberView,
+    clean_fields,
+    group_view,
+    member_view,
+)
 from server.limits import Window
-from server.model import GROUP, Group, Member, Role, clean_text, conversation
+from server.model import GROUP, MAX_ID, Group, Member, Role, clean_text, conversation
 from server.ports import Document, End, GroupStore
 from server.settings import Limits
 
-CACHED = 20_000
-"""Groups in memory with their members (about 100 bytes a member)."""
-NAME_CHARS = 64
-MEMO_CHARS = 1000
-AVATAR_CHARS = 2048
-
-GroupEvent = Literal["created", "joined", "left", "removed", "changed", "dissolved"]
-
-
-class GroupChange(msgspec.Struct):
-    """cmd 22: what happened to the group ``dstid``, to or by ``userid``."""
-
-    event: GroupEvent
-    dstid: int
-    userid: int
-    cmd: int = 22
+NICK_CHARS = 64
+MUTED_FOR_GOOD = MAX_ID
+"""As ``muted_until``."""
+RANKS: tuple[Role, ...] = ("member", "admin", "owner")
+OWNERS_ONLY = frozenset({"history", "join"})
+"""What admins do not change: it opens the group or its past to others."""
+EXPORTED = ("role", "nick", "muted_until", "joined")
+CHANGED_MEANWHILE = "the group has changed meanwhile; look again"
 
 
-class GroupView(msgspec.Struct):
-    """A group as one of its members sees it. ``count``: members."""
-
-    id: int
-    name: str
-    avatar: str
-    memo: str
-    owner: int
-    role: Role
-    count: int
-    history: Literal["joined", "all"]
-    muted_all: bool
-
-
-class MemberView(msgspec.Struct):
-    """A member as the others see it. Times are milliseconds since 1970 UTC, 0 for never."""
-
-    id: int
-    nickname: str
-    nick: str
-    role: Role
-    muted_until: int
-    joined: int
+def may_speak(group: Group, member: Member, at_ms: int) -> None:
+    """Raises ``muted`` for who may not say anything in the group now."""
+    if member.muted_until > at_ms:
+        raise ChatError("muted", "you are muted in this group")
+    if group.muted_all and member.role == "member":
+        raise ChatError("muted", "only owner and admins speak in this group now")
 
 
 class Groups:
-    """The groups. Outsiders get ``not-a-member``, whether the group exists or not."""
+    """The groups. Outsiders get ``not-a-member``, whether the group exists or not.
+
+    ``blocks``: whether the first user blocks the second, and so is not to be added by that one.
+    """
 
     def __init__(
         self,
@@ -72,6 +63,7 @@ class Groups:
         notify: Callable[[Collection[int], Any, int, Collection[int]], None],
         changes: Changes,
         audience: Audience | None,
+        blocks: Callable[[int, int], Awaitable[bool]] | None = None,
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -81,69 +73,25 @@ class Groups:
         self._notify = notify
         self._changes = changes
         self._audience = audience
-        self._forgotten = 0
+        self._blocks = blocks
         self._made = Window(limits.groups_per_hour * limits.rate_scale, 3600)
-        self._cache: dict[int, Group] = {}
+        self._cache = cache = GroupCache(store)
+        self.cached, self.known, self.load = cache.cached, cache.known, cache.load
+        self.forget_all = cache.forget_all
         changes.on("group", self._changed)
-
-    def cached(self, gid: int) -> Group | None:
-        return self._cache.get(gid)
-
-    async def load(self, gid: int) -> Group | None:
-        """The group with its members, or None."""
-        group = self._cache.get(gid)
-        if group is not None:
-            return group
-        while True:
-            forgotten = self._forgotten
-            document = await self._store.get(gid)
-            if document is None:
-                return None
-            members = await self._store.members(gid)
-            if forgotten == self._forgotten:
-                break
-        # Another loader may have come first, and changes since then went to its object.
-        group = self._cache.get(gid)
-        if group is None:
-            group = Group(
-                id=gid,
-                name=document["name"],
-                owner=document["owner"],
-                members={member["userid"]: _member(member) for member in members},
-                avatar=document["avatar"],
-                memo=document["memo"],
-                history=document["history"],
-                muted_all=document["muted_all"],
-            )
-            if len(self._cache) >= CACHED:
-                del self._cache[next(iter(self._cache))]
-            self._cache[gid] = group
-        return group
-
-    def forget_all(self) -> None:
-        """Changes may have been missed."""
-        self._forgotten += 1
-        self._cache.clear()
 
     def _changed(
         self,
         gid: int,
         joined: Sequence[Sequence[int]] = (),
         left: Sequence[int] = (),
+        changed: Sequence[int] = (),
         dissolved: bool = False,
     ) -> None:
         """On every node. ``joined``: users, each with the floor of what they may see."""
-        group = self._cache.get(gid)
-        if group is None:
-            self._forgotten += 1  # somebody may be loading it
-        elif not (
-            all(userid in group.members for userid, _ in joined)
-            and not any(userid in group.members for userid in left)
-        ):
-            self._forgotten += 1
-            del self._cache[gid]
+        self._cache.outdate(gid, [*(userid for userid, _ in joined), *left, *changed])
         if dissolved:
-            self._cache.pop(gid, None)
+            self._cache.forget(gid)
         if self._audience is not None:
             for userid, floor in joined:
                 self._audience.joined(gid, userid, floor)
@@ -155,104 +103,166 @@ class Groups:
     async def create(
         self, owner: int, name: str, members: Sequence[int], avatar: str = "", memo: str = ""
     ) -> GroupView:
-        """Makes a group. Raises ``invalid``, ``no-such-user``, ``slow-down``."""
-        name = clean_text(name.strip(), "name", NAME_CHARS)
-        if not name:
-            raise ChatError("invalid", "some fields are wrong", fields={"name": "is empty"})
-        memo = clean_text(memo, "memo", MEMO_CHARS)
-        if avatar and (
-            not avatar.startswith(("http://", "https://")) or len(avatar) > AVATAR_CHARS
-        ):
-            raise ChatError("invalid", "some fields are wrong", fields={"avatar": "no web address"})
+        """Makes a group. Raises ``invalid``, ``no-such-user``, ``not-allowed``, ``slow-down`` …"""
+        fields = clean_fields({"name": name, "avatar": avatar, "memo": memo})
         wait = self._made.wait_s(str(owner))
         if wait:
             raise ChatError("slow-down", "too many new groups", retry_after=int(wait) + 1)
         everyone = list(dict.fromkeys([owner, *members]))
-        if len(everyone) > self._limits.group_members:
-            raise ChatError("too-long", f"at most {self._limits.group_members} members")
+        self._check_room(len(everyone) - 1)
         known = await self._accounts.users(everyone)
         for userid in everyone:
             if userid not in known:
                 raise ChatError("no-such-user", f"there is no user {userid}")
+        await self._check_blocks(everyone, owner)
         gid = await self._next_id()
         now = now_ms()
-        joined = [
-            Member(userid, "owner" if userid == owner else "member", now, 0) for userid in everyone
+        group: Document = {
+            "_id": gid,
+            "owner": owner,
+            "history": "joined",
+            "muted_all": False,
+            "announcement": "",
+            "join": "invite",
+            "created": now,
+            **fields,
+        }
+        rows = [
+            _document(gid, Member(userid, "owner" if userid == owner else "member", now, 0))
+            for userid in everyone
         ]
-        group = Group(gid, name, owner, {member.id: member for member in joined}, avatar, memo)
-        document = msgspec.structs.asdict(group) | {"_id": gid, "created": now}
-        del document["id"], document["members"]
-        await self._store.insert(document, [_document(gid, member) for member in joined])
+        await self._store.insert(group, rows)
         self._made.count(str(owner))
         self._notify(everyone, GroupChange("created", gid, owner), 0, ())
         await self._changes.add("group", gid=gid, joined=[[userid, 0] for userid in everyone])
-        return _view(group, owner)
+        return group_view(group, "owner", len(everyone))
 
     async def of_user(self, userid: int) -> list[GroupView]:
         """The groups that this user is in."""
         mine = {member["gid"]: member for member in await self._store.of_user(userid)}
         counts = await self._store.counts(list(mine))
         return [
-            GroupView(
-                id=document["_id"],
-                name=document["name"],
-                avatar=document["avatar"],
-                memo=document["memo"],
-                owner=document["owner"],
-                role=mine[document["_id"]]["role"],
-                count=counts.get(document["_id"], 0),
-                history=document["history"],
-                muted_all=document["muted_all"],
-            )
-            for document in await self._store.by_ids(list(mine))
+            group_view(group, mine[group["_id"]]["role"], counts.get(group["_id"], 0))
+            for group in await self._store.by_ids(list(mine))
         ]
 
     async def get(self, gid: int, userid: int) -> GroupView:
         """The group as this member sees it. Raises ``not-a-member``."""
         group, _ = await self.member(gid, userid)
-        return _view(group, userid)
+        # Who heard that something changed asks at once, maybe before this node has heard it.
+        document = await self._store.get(gid)
+        members = await self._store.members(gid, [userid])
+        if document is None or not members:
+            raise _not_a_member()
+        return group_view(document, members[0]["role"], len(group.members))
 
     async def member(self, gid: int, userid: int) -> tuple[Group, Member]:
         """The group and the user's place in it. Raises ``not-a-member``."""
         group = await self.load(gid)
         member = group.members.get(userid) if group else None
         if group is None or member is None:
-            raise ChatError("not-a-member", "you are not a member of this group")
+            raise _not_a_member()
+        return group, member
+
+    async def manager(self, gid: int, userid: int) -> tuple[Group, Member]:
+        """Likewise for owner and admins. Raises ``not-allowed`` for other members."""
+        group, member = await self.member(gid, userid)
+        if member.role == "member":
+            raise ChatError("not-allowed", "only owner and admins may do that")
         return group, member
 
     async def members(
         self, gid: int, userid: int, after: int = 0, limit: int = 100
     ) -> tuple[list[MemberView], bool]:
         """Members with ids above ``after``, and whether there are more. Raises ``not-a-member``."""
-        group, _ = await self.member(gid, userid)
-        ids = sorted(member for member in group.members if member > after)
-        page = ids[:limit]
-        users = await self._accounts.users(page)
-        views = [
-            MemberView(
-                id=member,
-                nickname=users[member].nickname if member in users else "",
-                nick="",
-                role=group.members[member].role,
-                muted_until=0,
-                joined=group.members[member].joined,
+        await self.member(gid, userid)
+        found = await self._store.page(gid, after, limit + 1)
+        page = found[:limit]
+        users = await self._accounts.users(member["userid"] for member in page)
+        now = now_ms()
+        views = [member_view(member, users.get(member["userid"]), now) for member in page]
+        return views, len(found) > limit
+
+    async def update(self, gid: int, actor: int, changes: Mapping[str, Any]) -> GroupView:
+        """Changes ``name``, ``avatar``, ``memo``, ``announcement``, ``muted_all``; the owner also
+        ``history`` and ``join``. Raises ``not-a-member``, ``not-allowed``, ``too-long`` …"""
+        _, acting = await self.manager(gid, actor)
+        if acting.role != "owner" and (refused := OWNERS_ONLY.intersection(changes)):
+            raise ChatError(
+                "not-allowed", f"only the owner changes {' and '.join(sorted(refused))}"
             )
-            for member in page
-            if member in group.members
-        ]
-        return views, len(ids) > limit
+        clean = clean_fields(changes)
+        if clean and await self._store.update(gid, clean):
+            await self._say_changed(gid, actor)
+        return await self.get(gid, actor)
+
+    async def update_member(
+        self,
+        gid: int,
+        actor: int,
+        userid: int,
+        *,
+        role: Role | None = None,
+        muted_until: int | None = None,
+        nick: str | None = None,
+    ) -> None:
+        """What is None stays. The owner gives roles, with ``owner`` the group itself.
+
+        ``muted_until`` (milliseconds since 1970 UTC, 0: not) and ``nick`` are set by those of
+        higher rank, ``nick`` by the member too. Raises ``not-a-member``, ``no-such-user``,
+        ``not-allowed``, ``conflict`` …
+        """
+        group, acting = await self.member(gid, actor)
+        target = _target(group, userid)
+        if role is not None and acting.role != "owner":
+            raise ChatError("not-allowed", "only the owner gives roles")
+        if muted_until is not None and target.role not in _below(acting.role):
+            raise ChatError("not-allowed", "one mutes members of lower rank only")
+        if nick is not None and actor != userid and target.role not in _below(acting.role):
+            raise ChatError("not-allowed", "one names oneself and members of lower rank only")
+        if role is not None and actor == userid:
+            raise ChatError("conflict", "the owner stays it until another member is made owner")
+        changes: dict[str, Any] = {}
+        if role is not None:
+            changes["role"] = role
+        if muted_until is not None:
+            changes["muted_until"] = muted_until
+        if nick is not None:
+            changes["nick"] = clean_text(nick.strip(), "nick", NICK_CHARS)
+        if role == "owner":
+            if len(changes) > 1:
+                fields = {"role": "owner is given by itself, without other changes"}
+                raise ChatError("invalid", "some fields are wrong", fields=fields)
+            done = await self._hand_over(gid, actor, userid)
+        elif changes:
+            roles = RANKS if actor == userid else _below(acting.role)
+            done = await self._store.update_member(gid, userid, changes, roles)
+            if done:
+                await self._say_changed(gid, actor, userid)
+        else:
+            return
+        if not done:
+            raise ChatError("conflict", CHANGED_MEANWHILE)
+
+    async def _hand_over(self, gid: int, old: int, new: int) -> bool:
+        done = await self._store.hand_over(gid, old, new)
+        if done:
+            await self._say_changed(gid, old, old, new)
+        return done
 
     async def add(self, gid: int, actor: int, userid: int) -> None:
         """Owner or admin adds a user. Raises ``not-allowed``, ``no-such-user``, ``too-long`` …"""
-        group, acting = await self.member(gid, actor)
-        if acting.role == "member":
-            raise ChatError("not-allowed", "only owner and admins add members")
-        if userid in group.members:
-            return
-        if len(group.members) >= self._limits.group_members:
-            raise ChatError("too-long", f"at most {self._limits.group_members} members")
+        group, _ = await self.manager(gid, actor)
+        if userid not in group.members:
+            await self._check_blocks((userid,), actor)
+            await self.admit(group, userid)
+
+    async def admit(self, group: Group, userid: int) -> None:
+        """Makes the user a member, however invited. Raises ``no-such-user``, ``too-long``."""
+        self.check_room(group)
         if await self._accounts.user(userid) is None:
             raise ChatError("no-such-user", f"there is no user {userid}")
+        gid = group.id
         end = await self._end_of(conversation(GROUP, 0, gid))
         floor = end.seq if end else 0
         member = Member(userid, "member", now_ms(), floor)
@@ -261,21 +271,43 @@ class Groups:
             self._notify((userid,), GroupChange("joined", gid, userid), gid, (userid,))
             await self._changes.add("group", gid=gid, joined=[[userid, floor]])
 
+    def check_room(self, group: Group) -> None:
+        """Whether there is room for one more. Raises ``too-long``."""
+        self._check_room(len(group.members))
+
+    def _check_room(self, others: int) -> None:
+        if others >= self._limits.group_members:
+            raise ChatError("too-long", f"at most {self._limits.group_members} members")
+
+    async def _check_blocks(self, userids: Sequence[int], actor: int) -> None:
+        if self._blocks is not None:
+            others = [userid for userid in userids if userid != actor]
+            blocked = await asyncio.gather(*(self._blocks(userid, actor) for userid in others))
+            for userid, is_blocked in zip(others, blocked, strict=True):
+                if is_blocked:
+                    raise ChatError("not-allowed", f"user {userid} cannot be added by you")
+
     async def remove(self, gid: int, actor: int, userid: int) -> None:
-        """A member leaves, or owner and admins remove one below them. The owner cannot leave."""
+        """A member leaves, or one of higher rank removes the member. The owner cannot leave.
+
+        Raises ``not-a-member``, ``no-such-user``, ``not-allowed``, ``conflict``.
+        """
         group, acting = await self.member(gid, actor)
-        target = group.members.get(userid)
-        if target is None:
-            raise ChatError("no-such-user", "not a member of this group")
-        if userid == group.owner:
-            raise ChatError("conflict", "the owner cannot leave; dissolve the group instead")
-        if actor != userid and not _outranks(acting, target):
-            raise ChatError("not-allowed", "only owner and admins remove members")
-        if await self._store.remove_member(gid, userid):
-            group.members.pop(userid, None)
-            event: GroupEvent = "left" if actor == userid else "removed"
-            self._notify((userid,), GroupChange(event, gid, userid), gid, (userid,))
-            await self._changes.add("group", gid=gid, left=[userid])
+        target = _target(group, userid)
+        if actor == userid:
+            roles = _below("owner")
+            if target.role not in roles:
+                raise ChatError("conflict", "the owner hands the group over or dissolves it")
+        else:
+            roles = _below(acting.role)
+            if target.role not in roles:
+                raise ChatError("not-allowed", "one removes members of lower rank only")
+        if not await self._store.remove_member(gid, userid, roles):
+            raise ChatError("conflict", CHANGED_MEANWHILE)
+        group.members.pop(userid, None)
+        event: GroupEvent = "left" if actor == userid else "removed"
+        self._notify((userid,), GroupChange(event, gid, userid), gid, (userid,))
+        await self._changes.add("group", gid=gid, left=[userid])
 
     async def dissolve(self, gid: int, actor: int) -> None:
         """The owner ends the group. Raises ``not-a-member``, ``not-allowed``."""
@@ -287,28 +319,58 @@ class Groups:
         group.members.clear()
         await self._changes.add("group", gid=gid, dissolved=True)
 
+    async def forget_user(self, userid: int) -> None:
+        """The user leaves all groups, own ones to the admin or else the member of longest standing.
 
-def _outranks(acting: Member, target: Member) -> bool:
-    ranks = ("member", "admin", "owner")
-    return ranks.index(acting.role) > ranks.index(target.role)
+        Own groups without other members are dissolved. Safe to run again after ``StorageAway``.
+        """
+        for row in await self._store.of_user(userid):
+            gid = row["gid"]
+            self._cache.outdate(gid, (userid,))  # this node may not have heard of the joining yet
+            group = await self.load(gid)
+            if group is None or userid not in group.members:
+                continue
+            if group.owner == userid:
+                heirs = sorted(
+                    (member for member in group.members.values() if member.id != userid),
+                    key=lambda member: (member.role != "admin", member.joined, member.id),
+                )
+                if not heirs:
+                    await self.dissolve(gid, userid)
+                    continue
+                await self.update_member(gid, userid, heirs[0].id, role="owner")
+            await self.remove(gid, userid, userid)
+
+    async def export(self, userid: int) -> list[dict[str, Any]]:
+        """What is stored of the user in groups, as JSON values."""
+        mine = {member["gid"]: member for member in await self._store.of_user(userid)}
+        exported: list[dict[str, Any]] = []
+        for group in await self._store.by_ids(list(mine)):
+            member = mine[group["_id"]]
+            told = {"gid": group["_id"], "name": group["name"]}
+            told |= {field: member[field] for field in EXPORTED if field in member}
+            exported.append(told)
+        return exported
+
+    async def _say_changed(self, gid: int, actor: int, *userids: int) -> None:
+        """The group and these members of it are not as they were."""
+        await self._changes.add("group", gid=gid, changed=list(userids))
+        self._notify((), GroupChange("changed", gid, actor), gid, ())
 
 
-def _view(group: Group, userid: int) -> GroupView:
-    return GroupView(
-        id=group.id,
-        name=group.name,
-        avatar=group.avatar,
-        memo=group.memo,
-        owner=group.owner,
-        role=group.members[userid].role,
-        count=len(group.members),
-        history=group.history,
-        muted_all=group.muted_all,
-    )
+def _below(role: Role) -> tuple[Role, ...]:
+    return RANKS[: RANKS.index(role)]
 
 
-def _member(document: Document) -> Member:
-    return Member(document["userid"], document["role"], document["joined"], document["floor"])
+def _target(group: Group, userid: int) -> Member:
+    target = group.members.get(userid)
+    if target is None:
+        raise ChatError("no-such-user", "not a member of this group")
+    return target
+
+
+def _not_a_member() -> ChatError:
+    return ChatError("not-a-member", "you are not a member of this group")
 
 
 def _document(gid: int, member: Member, end: End | None = None) -> Document:

@@ -171,12 +171,17 @@ Role = Literal["owner", "admin", "member"]
 
 
 class Member(msgspec.Struct, gc=False):
-    """One user in a group. ``floor``: what is at or below this seq was before the joining."""
+    """One user in a group. ``floor``: what is at or below this seq was before the joining.
+
+    ``nick``: the member's own name in this group. ``muted_until``: milliseconds since 1970 UTC.
+    """
 
     id: int
     role: Role
     joined: int
     floor: int
+    nick: str = ""
+    muted_until: int = 0
 
 
 class Group(msgspec.Struct):
@@ -190,6 +195,8 @@ class Group(msgspec.Struct):
     memo: str = ""
     history: Literal["joined", "all"] = "joined"
     muted_all: bool = False
+    announcement: str = ""
+    join: Literal["invite", "request"] = "invite"
 
 
 _NEWLINES = re.compile("\r\n?")

@@ -4,12 +4,12 @@
 stores raises :class:`server.errors.StorageAway` when the database does not answer in time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 from server.deliveries import Envelope, Event
-from server.model import Known, Message, Tally
+from server.model import Known, Message, Role, Tally
 
 Document = dict[str, Any]
 
@@ -306,11 +306,19 @@ class ChangeStore(Protocol):
 class GroupStore(Protocol):
     """Groups, and their members (unique: group and user)."""
 
-    async def insert(self, group: Document, members: Sequence[Document]) -> None: ...
+    async def insert(self, group: Document, members: Sequence[Document]) -> None:
+        """The group is there when all its members are."""
 
     async def get(self, gid: int) -> Document | None: ...
 
-    async def members(self, gid: int) -> list[Document]: ...
+    async def update(self, gid: int, changes: Mapping[str, Any]) -> bool:
+        """False: there is no such group."""
+
+    async def members(self, gid: int, userids: Collection[int] | None = None) -> list[Document]:
+        """All members, or those of these users who are."""
+
+    async def page(self, gid: int, after: int, limit: int) -> list[Document]:
+        """The first members with ids above ``after``, ascending."""
 
     async def of_user(self, userid: int) -> list[Document]:
         """The user's member documents."""
@@ -323,11 +331,60 @@ class GroupStore(Protocol):
     async def counts(self, gids: Sequence[int]) -> dict[int, int]: ...
 
     async def add_member(self, member: Document) -> bool:
-        """False: was one already."""
+        """False: was one already. A request to be let in is done with."""
 
-    async def remove_member(self, gid: int, userid: int) -> bool: ...
+    async def update_member(
+        self, gid: int, userid: int, changes: Mapping[str, Any], roles: Sequence[Role]
+    ) -> bool:
+        """False: is not a member, or has none of these roles."""
+
+    async def hand_over(self, gid: int, old: int, new: int) -> bool:
+        """Makes the member ``new`` the owner, unmuted, and ``old`` an admin, both or none.
+
+        False: ``old`` is not the owner, or ``new`` not another member.
+        """
+
+    async def remove_member(self, gid: int, userid: int, roles: Sequence[Role]) -> bool:
+        """False: is not a member, or has none of these roles."""
 
     async def delete(self, gid: int) -> None: ...
+
+
+class InvitationStore(Protocol):
+    """Ways into groups: links by their code, and requests (unique: group and user).
+
+    ``expires`` in both is milliseconds since 1970 UTC; behind it they vanish, though not at once.
+    """
+
+    async def insert(self, invitation: Document) -> None:
+        """``{_id: code, id, gid, by, created, expires}``, ``uses`` where they are counted."""
+
+    async def get(self, code: str, now_ms: int) -> Document | None:
+        """The one that can still be used."""
+
+    async def use(self, code: str) -> bool:
+        """Counts one use. False: there are none left."""
+
+    async def of_group(self, gid: int, now_ms: int) -> list[Document]:
+        """Those that can still be used, oldest first."""
+
+    async def remove(self, gid: int, invitation: int) -> bool:
+        """False: there was none."""
+
+    async def add_request(self, request: Document) -> Document:
+        """``{_id, gid, userid, text, created, expires}``, or what was asked before."""
+
+    async def get_request(self, gid: int, userid: int) -> Document | None: ...
+
+    async def requests(self, gid: int, after: int, limit: int) -> list[Document]:
+        """The first of users with ids above ``after``, ascending."""
+
+    async def count_requests(self, gid: int) -> int: ...
+
+    async def remove_request(self, gid: int, userid: int) -> bool:
+        """False: there was none."""
+
+    async def remove_requests_of(self, userid: int) -> None: ...
 
 
 class Store(Protocol):
@@ -347,6 +404,9 @@ class Store(Protocol):
 
     @property
     def groups(self) -> GroupStore: ...
+
+    @property
+    def invitations(self) -> InvitationStore: ...
 
     @property
     def changes(self) -> ChangeStore: ...

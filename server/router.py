@@ -11,16 +11,17 @@ from typing import Any
 
 from server.accounts import Accounts
 from server.acts import Acts
-from server.clients import ClientMap, ClientNode, Codec, Pending
+from server.clients import ClientMap, ClientNode, Codec, Pending, now_ms
 from server.deliveries import Delivery, Envelope, Event
 from server.errors import ChatError
-from server.groups import Groups
+from server.groups import Groups, may_speak
 from server.limits import SendRate
 from server.media import CONTACT_CARD, TEXT, check_media, named_contact
 from server.metrics import Metrics
 from server.model import (
     GROUP,
     REACTION,
+    RECALL,
     SINGLE,
     TYPING,
     VOID,
@@ -192,6 +193,7 @@ class Router:
         member = group.members.get(message.userid)
         if member is None:
             raise ChatError("not-a-member", "you are not a member of this group")
+        may_speak(group, member, now_ms())
         if 0 in message.at and member.role == "member":
             raise ChatError("not-allowed", "only owner and admins mention everybody")
         conv = conversation(GROUP, message.userid, group.id)
@@ -218,6 +220,8 @@ class Router:
         elif message.chat == GROUP:
             recipient, owners = None, (dstid,)
             group, member = await self._groups.member(dstid, userid)
+            if message.cmd != RECALL:  # which only takes away
+                may_speak(group, member, now_ms())
             is_moderator = member.role != "member"
             floor = 0 if group.history == "all" else member.floor
         else:
@@ -311,8 +315,10 @@ class Router:
         self._type_in_group(passed, await self._groups.load(passed.dstid))
 
     def _type_in_group(self, passed: Message, group: Group | None) -> None:
-        if group is None or passed.userid not in group.members:
+        member = None if group is None else group.members.get(passed.userid)
+        if group is None or member is None:
             raise ChatError("not-a-member", "you are not a member of this group")
+        may_speak(group, member, now_ms())
         self._bus.publish(Event((), passed, group.id, (passed.userid,)))
 
     def give_out(self, delivery: Delivery | Envelope | Event) -> None:
@@ -339,8 +345,8 @@ class Router:
         """Those of a group whose connections are looked for."""
         if self._members_here is not None:
             return self._members_here(gid)
-        # The cached group knows who came or went meanwhile; an evicted one is as it was at submit.
-        group = self._groups.cached(gid) or group
+        # What is in memory knows who came or went; an evicted group is as it was at submit.
+        group = self._groups.known(gid) or group
         return () if group is None else group.members
 
     def _give_single(self, delivery: Delivery | Envelope) -> None:

@@ -9,6 +9,7 @@ from server.connections import Connections
 from server.groups import Groups
 from server.history import History
 from server.inbox import Inbox
+from server.invitations import Invitations
 from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
@@ -33,6 +34,7 @@ class Services:
     accounts: Accounts
     tokens: Tokens
     groups: Groups
+    invitations: Invitations
     clients: ClientMap
     connections: Connections
     addresses: AddressCounter

@@ -14,9 +14,13 @@ MOST = 1000
 class Lookup:
     """What is asked for while a query is under way is found together by the next one."""
 
-    def __init__(self, collection: Collection, field: str = "_id") -> None:
+    def __init__(
+        self, collection: Collection, field: str = "_id", only: Document | None = None
+    ) -> None:
+        """``only``: what else the documents have to fulfil."""
         self._collection = collection
         self._field = field
+        self._only = only or {}
         self._asked: dict[Any, asyncio.Future[list[Document]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -43,7 +47,7 @@ class Lookup:
                 asked = {key: self._asked.pop(key) for key in keys}
                 found: dict[Any, list[Document]] = {key: [] for key in keys}
                 with storage():
-                    query = self._collection.find({self._field: {"$in": keys}})
+                    query = self._collection.find({self._field: {"$in": keys}, **self._only})
                     for document in await query.to_list(None):
                         found[document[self._field]].append(document)
                 for key, answer in asked.items():

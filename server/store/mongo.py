@@ -18,6 +18,7 @@ from server.store.connections import MongoConnections
 from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
 from server.store.groups import MongoGroups
+from server.store.invitations import MongoInvitations
 from server.store.messages import MongoMessages
 from server.store.migrations import add_tallies_and_places
 from server.store.places import MongoPlaces
@@ -90,6 +91,15 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
         IndexModel([("userid", ASCENDING)]),
     ],
+    "invitations": [
+        IndexModel([("gid", ASCENDING)]),
+        IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
+    ],
+    "join_requests": [
+        IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
+        IndexModel([("userid", ASCENDING)]),
+        IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
+    ],
 }
 
 
@@ -108,7 +118,8 @@ class MongoStore:
         self.places = MongoPlaces(direct)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions, database.tickets)
-        self.groups = MongoGroups(database.groups, database.members)
+        self.groups = MongoGroups(database.groups, database.members, database.join_requests)
+        self.invitations = MongoInvitations(database.invitations, database.join_requests)
         self.changes = MongoChanges(database.changes)
         self.tails = MongoChanges(database.tails)
         self.connections = MongoConnections(database.connections, database.nodes)

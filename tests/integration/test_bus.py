@@ -12,7 +12,7 @@ from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
 from server.clients import ClientNode
 from server.deliveries import Delivery, Envelope, Event
-from server.groups import GroupChange
+from server.group_shapes import GroupChange
 from server.model import Message, User
 from server.settings import load
 from tests.support.nats import Nats

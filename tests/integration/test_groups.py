@@ -4,17 +4,11 @@ import asyncio
 
 import pytest
 
+from tests.support.groups import make_group
 from tests.support.json_client import JsonClient, http
 from tests.support.node import Node
 
 pytestmark = pytest.mark.dialogue
-
-
-async def make_group(owner: JsonClient, *members: JsonClient) -> int:
-    body = {"name": "friends", "members": [member.id for member in members]}
-    status, group, _ = await http(owner.node, "POST", "/api/groups", body, token=owner.token)
-    assert status == 201, group
-    return int(group["id"])
 
 
 async def knows_better(gone: JsonClient, gid: int) -> None:
@@ -134,6 +128,8 @@ async def test_groups_and_members_are_listed_as_the_contract_says(node: Node) ->
         "count": 2,
         "history": "joined",
         "muted_all": False,
+        "announcement": "",
+        "join": "invite",
     }
     assert listed["groups"] == [expected]
     _, group, _ = await http(node, "GET", f"/api/groups/{gid}", token=alice.token)
