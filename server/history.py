@@ -127,7 +127,7 @@ class History:
         order.sort(reverse=True)
         chosen = [conv for _, conv in order[:CONVERSATIONS]]
         partners = {conv: partner(conv, userid) for conv in chosen if conv not in memberships}
-        users = await self._accounts.users(partners.values())
+        users = await self._accounts.people(partners.values())
         gids = [memberships[conv]["gid"] for conv in chosen if conv in memberships]
         groups = {group["_id"]: group for group in await self._group_store.by_ids(gids)}
         floors = {
@@ -147,7 +147,7 @@ class History:
             if conv in partners:
                 chat, dstid = SINGLE, partners[conv]
                 user = users.get(dstid)
-                name = (user.nickname or user.username) if user else ""
+                name = user.shown_name if user else ""
                 avatar = user.avatar if user else ""
             else:
                 chat, dstid = GROUP, memberships[conv]["gid"]

@@ -223,6 +223,8 @@ class Limits:
     login_failures: int = _within(1, 1000)
     login_failures_per_hour: int = _within(1, 100_000)
     registrations_per_hour: int = _within(1, 100_000)
+    app_passwords: int = _within(1, 100)
+    exports_per_hour: int = _within(1, 1000)
     group_members: int = _within(2, 5000)
     groups_per_hour: int = _within(1, 100_000)
     page_messages: int = _within(1, 200)
