@@ -114,11 +114,11 @@ class MongoAccounts:
         return int(found["_id"]) if found else None
 
     async def strip(self, userid: int) -> None:
-        kept = ("_id", "deleted", "leaving", "names", "former")
+        kept = {name: f"${name}" for name in ("_id", "deleted", "leaving", "former")}
         with storage():
             await self._users.update_one(
                 {"_id": userid, "deleted": {"$exists": True}},
-                [{"$replaceWith": {name: f"${name}" for name in kept}}],
+                [{"$replaceWith": {**kept, "names": "$former.name"}}],
             )
 
     async def finish_leaving(self, userid: int) -> None:

@@ -46,12 +46,12 @@ async def test_new_username_is_a_new_address_and_the_old_one_is_nobody(node: Nod
 
     async def is_nobody() -> bool:
         xena.say(me.jid, "are you still there?")
-        return "no-such-user" in str(await xena.expect(lambda m: m["type"] == "error"))
+        return any("no-such-user" in str(message) for message in await xena.settled())
 
-    await eventually(is_nobody)
+    await eventually(is_nobody, 5)
+    await me.connect()
     xena.say(f"{name}@localhost", "hello")
-    status, _, _ = await http(me.node, "GET", "/api/me", token=me.token)
-    assert [m["content"] for m in await me.history(10, other.id)][-1] == "hello"
+    assert (await me.expect(cmd=10))["content"] == "hello"
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -151,11 +151,10 @@ async def test_renaming_ends_streams_under_the_old_jid_on_every_node(node: Node)
     """They could not be told their new address; with the new name they come back."""
     me = await JsonClient.online(node)
     streams = [await XmppClient(node, me.jid).login() for _ in range(2)]
-    ends = [stream.wait_until("disconnected", timeout=10) for stream in streams]
     name = fresh_name()
     assert (await patch(me, username=name))[0] == 200
-    for end in ends:
-        await end
+    for stream in streams:
+        await stream.ended()
     with pytest.raises(ConnectionError):
         await XmppClient(node, me.jid).login()
     again = await XmppClient(node, f"{name}@localhost").login()
@@ -192,7 +191,9 @@ async def test_live_messages_carry_the_new_name(node: Node) -> None:
 
     await eventually(comes_under_the_new_name, 5)
     other = ann.another_device()
-    other.node = next((each for each in getattr(node, "nodes", [node]) if each is not ann.node), ann.node)
+    other.node = next(
+        (each for each in getattr(node, "nodes", [node]) if each is not ann.node), ann.node
+    )
     await other.connect()
 
     async def other_too() -> bool:

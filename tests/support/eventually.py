@@ -7,5 +7,5 @@ from collections.abc import Awaitable, Callable
 async def eventually(holds: Callable[[], Awaitable[object]], timeout_s: float = 10) -> None:
     """Returns when what it asks again and again is true."""
     async with asyncio.timeout(timeout_s):
-        while not await holds():
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 (there is nothing that would tell)
+        while not await holds():  # noqa: ASYNC110 (there is nothing that would tell)
+            await asyncio.sleep(0.02)
