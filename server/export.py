@@ -87,21 +87,22 @@ async def messages_of(store: MessageStore, userid: int) -> AsyncIterator[Said]:
     last: int | None = None
     known: set[tuple[str, int]] = set()
     while True:
+        limit = PAGE + len(known)
         page = await store.archive(
             userid,
             conv=None,
             start_ms=None,
             end_ms=None,
-            # Messages of different conversations may have the same id: the last one's again.
+            # Entries of different conversations may have the same id: the last one's again.
             after_id=None if last is None else last - 1,
             before_id=None,
-            limit=PAGE,
+            limit=limit,
             backward=False,
         )
         for entry in page:
             if (entry.conv, entry.message.seq) not in known:
                 yield Said(**msgspec.structs.asdict(entry.message), xml=entry.xml)
-        if len(page) < PAGE:
+        if len(page) < limit:
             return
         last = page[-1].message.id
         known = {(entry.conv, entry.message.seq) for entry in page if entry.message.id == last}

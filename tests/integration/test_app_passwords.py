@@ -184,7 +184,9 @@ async def test_app_passwords_are_at_most_twenty_however_fast(node: Node) -> None
 
 
 @pytest.mark.gen_test(timeout=30)
-@pytest.mark.parametrize("body", ({"name": ""}, {"name": "  "}, {}, {"name": 1}, {"nam": "x"}))
+@pytest.mark.parametrize(
+    "body", ({"name": ""}, {"name": "  "}, {}, {"name": 1}, {"name": "x", "password": "of my own"})
+)
 async def test_app_password_needs_a_name(node: Node, body: dict[str, Any]) -> None:
     """422."""
     me = await JsonClient.register(node)

@@ -1,10 +1,18 @@
 """Everything that the service has of one person, as one document."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import server.export
+from server.export import messages_of
+from server.model import Message
+from server.ports import Stored
+from server.settings import load
+from server.store.mongo import open_store
+from server.store.mongod import PrivateMongod
 from tests.support.json_client import PASSWORD, JsonClient, http
 from tests.support.node import Node
 from tests.support.xmpp_client import XmppClient
@@ -83,6 +91,28 @@ async def test_export_of_many_messages_has_each_once(node: Node) -> None:
     assert set(contents) == {f"{n} for {other.id}" for n in range(130) for other in others}
     ids = [message["id"] for message in document["messages"]]
     assert ids == sorted(ids)
+
+
+@pytest.mark.gen_test(timeout=40)
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+async def test_export_has_each_of_several_messages_with_the_same_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Two nodes may give the same one in two conversations; wherever a page ends."""
+    monkeypatch.setattr(server.export, "PAGE", page)
+    settings = load(None, {"TANDEM_DATA_DIR": str(tmp_path)})
+    said = {(conv, seq) for conv in ("1-2", "1-3", "1-4") for seq in range(1, 5)}
+    async with (
+        PrivateMongod(settings.mongodb, tmp_path) as mongod,
+        open_store(mongod.url, settings.mongodb) as store,
+    ):
+        for conv, seq in said:
+            message = Message(id=seq // 2 + 7, userid=1, cmd=10, content=conv, seq=seq)
+            owners = [int(part) for part in conv.split("-")]
+            await store.messages.insert([store.messages.encode(Stored(message, "", conv), owners)])
+        found = [(m.content, m.seq) async for m in messages_of(store.messages, 1)]
+    assert len(found) == len(said)
+    assert set(found) == said
 
 
 @pytest.mark.gen_test(timeout=30)
