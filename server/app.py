@@ -112,11 +112,12 @@ def passwd(settings: Settings, name: str, password: str) -> int:
 def deluser(settings: Settings, name: str) -> int:
     """Deletes an account; a server that runs, or the next one, removes what belongs to it."""
 
-    async def delete(accounts: Accounts, _: Tokens, departures: Departures) -> None:
+    async def delete(accounts: Accounts, tokens: Tokens, departures: Departures) -> None:
         user = await accounts.find(name)
         if user is None:
             raise StartError(f"there is no user {name}")
         await departures.mark(user.id)
+        await tokens.end_all(user.id)
         sys.stdout.write(
             f"deleted {user.jid} with id {user.id}; what belongs to it goes within two minutes "
             "while a server runs\n"

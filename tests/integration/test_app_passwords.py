@@ -1,13 +1,15 @@
 """Passwords for single XMPP clients: made once, shown once, revoked alone."""
 
 import asyncio
+import base64
 import re
 from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
+from tornado.websocket import websocket_connect
 
-from tests.support.json_client import PASSWORD, JsonClient, http
+from tests.support.json_client import PASSWORD, SOCKETS, JsonClient, fresh_name, http
 from tests.support.node import Node
 from tests.support.xmpp_client import XmppClient
 
@@ -135,6 +137,67 @@ async def test_revoked_app_password_ends_its_streams_and_no_others(
     assert await failure(node, me.jid, lost["password"], mechanism) == "not-authorized"
     assert await revoke(me, lost["id"]) == 404
     assert (await make(me, "new"))["id"] not in (lost["id"], kept["id"])
+
+
+OPEN = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>"
+BIND = (
+    "<iq xmlns='jabber:client' type='set' id='b'>"
+    "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+)
+
+
+class Unbound:
+    """An XMPP stream over WebSocket that has logged in and is not bound yet."""
+
+    def __init__(self, node: Node) -> None:
+        self._url = f"ws://127.0.0.1:{node.port}/xmpp-websocket"
+
+    async def log_in(self, me: JsonClient, password: str) -> "Unbound":
+        self._socket = await websocket_connect(self._url, subprotocols=["xmpp"])
+        SOCKETS.append(self._socket)
+        plain = base64.b64encode(f"\0{me.username}\0{password}".encode()).decode()
+        sasl = "urn:ietf:params:xml:ns:xmpp-sasl"
+        await self.say(OPEN)
+        await self.say(f"<auth xmlns='{sasl}' mechanism='PLAIN'>{plain}</auth>")
+        assert "<success" in await self.hear()
+        await self.say(OPEN)
+        return self
+
+    async def say(self, xml: str) -> None:
+        await self._socket.write_message(xml)
+
+    async def hear(self) -> str:
+        """All up to the answer of a login, or the end of the stream."""
+        heard = ""
+        while "<success" not in heard:
+            frame = await self._socket.read_message()
+            if frame is None:
+                break
+            heard += str(frame)
+        return heard
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("what", ("revoked", "session ended", "renamed", "deleted"))
+async def test_stream_that_is_bound_after_its_login_was_ended_ends_too(
+    node: Node, what: str
+) -> None:
+    """Whoever looked for its connections did not see it yet."""
+    me = await JsonClient.register(node)
+    made = await make(me)
+    password = me.token if what == "session ended" else made["password"]
+    unbound = await Unbound(me.node).log_in(me, password)
+    call, body = {
+        "revoked": (("DELETE", f"{PATH}/{made['id']}"), None),
+        "session ended": (("POST", "/api/logout"), {}),
+        "renamed": (("PATCH", "/api/me"), {"username": fresh_name()}),
+        "deleted": (("DELETE", "/api/me"), {"password": PASSWORD}),
+    }[what]
+    assert (await http(me.node, *call, body, token=me.token))[0] in (200, 204)
+    await unbound.say(BIND)
+    heard = await unbound.hear()
+    assert "not-authorized" in heard
+    assert "<close" in heard
 
 
 @pytest.mark.gen_test(timeout=30)

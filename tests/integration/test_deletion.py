@@ -220,6 +220,11 @@ async def test_operator_deletes_an_account_of_the_running_server(own_node: Node)
     status, said = await operate(own_node, "deluser", me.username)
     assert (status, str(me.id) in said) == (0, True)
     assert await me.closed(5) == 4403
+
+    async def is_refused() -> bool:
+        return (await http(own_node, "GET", "/api/users?q=x", token=me.token))[0] == 401
+
+    await eventually(is_refused, 5)
     body = {"id": me.id, "password": PASSWORD}
     assert (await http(own_node, "POST", "/api/login", body))[0] == 401
     assert (await operate(own_node, "deluser", me.username))[0] == 1
