@@ -42,7 +42,11 @@ async def test_deleted_account_is_out_at_once_on_every_node(node: Node) -> None:
     for stream in streams:
         await stream.ended()
     for one in getattr(node, "nodes", (node,)):
-        assert (await http(one, "GET", "/api/me", token=me.token))[0] == 401
+
+        async def knows(one: Node = one) -> bool:
+            return (await http(one, "GET", "/api/me", token=me.token))[0] == 401
+
+        await eventually(knows, 5)
         for name in ({"username": me.username}, {"id": me.id}):
             status, _, _ = await http(one, "POST", "/api/login", {**name, "password": PASSWORD})
             assert status == 401
