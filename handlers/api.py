@@ -7,9 +7,10 @@ A handler's method says what it takes and gives, and is checked against nothing 
         async def post(self, gid: int, query: Paging, body: Invited) -> MemberView:
             "Summary for the OpenAPI document."
 
-``body`` and ``query`` are msgspec structs, every other argument is an id in the path, None as a
-result is 204. Errors leave as ``application/problem+json`` (RFC 9457); ``handlers/openapi.py``
-writes the OpenAPI document from the same :class:`Endpoint` s.
+``body`` and ``query`` are msgspec structs, every other argument is in the path: an id, or a name
+where it is ``str``. None as a result is 204, :class:`Streamed` one that is written in pieces.
+Errors leave as ``application/problem+json`` (RFC 9457); ``handlers/openapi.py`` writes the OpenAPI
+document from the same :class:`Endpoint` s.
 """
 
 import functools
@@ -17,13 +18,14 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from tornado.httputil import HTTPServerRequest
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
 from handlers.hygiene import QuietErrors, log
@@ -35,11 +37,15 @@ from server.tokens import Identity
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+T = TypeVar("T")
 METHODS = ("get", "post", "put", "patch", "delete")
 
 NOBODY = Identity(0, "")
 
 _DIGITS = re.compile(r"[0-9]{1,16}", re.ASCII)
+NAME = "[A-Za-z0-9._~-]{1,128}"
+"""What a name in a path may be: nothing that would have to be escaped there."""
+_NAME = re.compile(NAME, re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}", re.ASCII)
 
 
@@ -139,6 +145,13 @@ def _takes_text(kind: Any) -> bool:
     return kind is str or str in get_args(kind)
 
 
+class Streamed(Generic[T]):
+    """The JSON of a ``T``, piece by piece: each is sent before the next one is asked for."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self.pieces = pieces
+
+
 class Endpoint:
     """What one HTTP method of one handler takes and gives."""
 
@@ -155,7 +168,10 @@ class Endpoint:
         self.result: Any = hints.pop("return")
         self.body: Any = hints.pop("body", None)
         self.query: Any = hints.pop("query", None)
-        self.path = tuple(hints)
+        self.path = hints
+        self.streams = get_origin(self.result) is Streamed
+        if self.streams:
+            (self.result,) = get_args(self.result)
         self.status = 204 if self.result is type(None) else status
         self.public = public
         self.media = media
@@ -164,12 +180,14 @@ class Endpoint:
         self.summary, _, self.description = (part.strip() for part in text.partition("\n"))
 
     def read(self, request: HTTPServerRequest, path: Mapping[str, str]) -> dict[str, Any]:
-        """The method's arguments. Raises ``not-found`` for a malformed id in the path."""
+        """The method's arguments. Raises ``not-found`` for a malformed id or name in the path."""
         arguments: dict[str, Any] = {}
-        for name in self.path:
-            arguments[name] = ascii_id(path[name])
-            if arguments[name] is None:
+        for name, kind in self.path.items():
+            text = path[name]
+            value = (text if _NAME.fullmatch(text) else None) if kind is str else ascii_id(text)
+            if value is None:
                 raise ChatError("not-found")
+            arguments[name] = value
         if self.query is not None:
             arguments["query"] = read_query(self.query, request.query_arguments)
         if self.body is not None:
@@ -198,6 +216,9 @@ def endpoint(
             self.set_status(declared.status)
             if declared.status != 204:
                 self.set_header("Content-Type", declared.media)
+                if declared.streams:
+                    await self.stream(result)
+                    return
                 self.write(msgspec.json.encode(result) if declared.media == JSON else result)
 
         run.__dict__["endpoint"] = declared
@@ -255,6 +276,20 @@ class ApiHandler(QuietErrors):
         """What the client calls itself, for the list of sessions."""
         agent = self.request.headers.get("User-Agent", "")
         return "".join(filter(str.isprintable, agent))[:100]
+
+    async def stream(self, result: Streamed[Any]) -> None:
+        """Writes an answer in pieces. When it fails in the middle, it is cut off for all to see."""
+        try:
+            async for piece in result.pieces:
+                self.write(piece)
+                await self.flush()
+        except StreamClosedError:
+            log.debug("http_reader_gone path=%r", self.request.path)
+        except StorageAway as error:
+            if not self._headers_written:
+                raise
+            log.warning("http_answer_cut path=%r reason=%s", self.request.path, error)
+            self.detach().close()
 
     async def head(self, **path: str) -> None:
         """GET without the body, which Tornado leaves out."""

@@ -12,7 +12,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, stream_request_body
 
-from handlers import groups, history, invitations, login, ops, profile
+from handlers import account, groups, history, invitations, login, ops, profile
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
 from handlers.hygiene import log_request
@@ -36,7 +36,12 @@ ROUTES: tuple[Route, ...] = (
     ("/api/logout", login.Logout),
     ("/api/ticket", login.TicketOffice),
     ("/api/me", profile.OwnProfile),
-    ("/api/me/password", profile.OwnPassword),
+    ("/api/me/password", account.OwnPassword),
+    ("/api/me/sessions", account.OwnSessions),
+    ("/api/me/sessions/{sid}", account.OneSession),
+    ("/api/me/app-passwords", account.OwnAppPasswords),
+    ("/api/me/app-passwords/{id}", account.OneAppPassword),
+    ("/api/me/export", account.OwnExport),
     ("/api/users", profile.UserSearch),
     ("/api/users/{id}", profile.UserProfile),
     ("/api/groups", groups.OwnGroups),

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from tornado.web import RequestHandler
 
-from handlers.api import JSON, PROBLEM_JSON, Endpoint, Problem, endpoints
+from handlers.api import JSON, NAME, PROBLEM_JSON, Endpoint, Problem, endpoints
 from server.errors import CONDITIONS, Slug
 from server.model import MAX_ID
 
 Route = tuple[str, type[RequestHandler]]
-"""A path with ``{name}`` for each id in it, and the handler of its calls."""
+"""A path with ``{name}`` for each id or name in it, and the handler of its calls."""
 
 _REF = "#/components/schemas/{name}"
 
@@ -90,8 +90,10 @@ def _schema(kind: Any) -> dict[str, Any]:
 
 
 def _path_parameters(call: Endpoint) -> Iterator[dict[str, Any]]:
-    for name in call.path:
-        schema = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+    for name, kind in call.path.items():
+        schema: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+        if kind is str:
+            schema = {"type": "string", "pattern": f"^{NAME}$"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 

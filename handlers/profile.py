@@ -2,14 +2,15 @@
 
 import msgspec
 
+from handlers.account import Farewell, OwnerHandler
 from handlers.api import ApiHandler, Input, endpoint
-from server.accounts import Me
 from server.errors import ChatError
 from server.model import User
+from server.profile import Me
 
 
-class Profile(msgspec.Struct):
-    """What everybody may see of an account."""
+class Profile(msgspec.Struct, omit_defaults=True):
+    """What everybody may see of an account. ``deleted``: there is nothing left to see."""
 
     id: int
     username: str
@@ -18,6 +19,7 @@ class Profile(msgspec.Struct):
     avatar: str
     sex: str
     memo: str
+    deleted: bool = False
 
 
 class Users(msgspec.Struct):
@@ -30,17 +32,12 @@ class Users(msgspec.Struct):
 class ProfileChanges(Input):
     """What is to change; a field left out or null stays as it is, an empty one is cleared."""
 
+    username: str | None = None
+    mobile: str | None = None
     nickname: str | None = None
     avatar: str | None = None
     sex: str | None = None
     memo: str | None = None
-
-
-class NewPassword(Input):
-    """The present password and the next one."""
-
-    old: str
-    new: str
 
 
 class UserQuery(msgspec.Struct):
@@ -54,47 +51,34 @@ def public_profile(user: User) -> Profile:
     return msgspec.convert(user, Profile, from_attributes=True)
 
 
-class OwnProfile(ApiHandler):
+class OwnProfile(OwnerHandler):
     """``/api/me``"""
 
     @endpoint()
     async def get(self) -> Me:
         """Read one's own profile."""
-        return await self.services.accounts.me(self.identity.userid)
+        return await self.services.profiles.read(self.identity.userid)
 
-    @endpoint()
+    @endpoint("taken", "conflict", "slow-down")
     async def patch(self, body: ProfileChanges) -> Me:
-        """Change one's own profile."""
+        """Change one's own profile, all of it or nothing.
+
+        A username that is given up is kept for its owner for 30 days, three at most. XMPP streams
+        under the old name end.
+        """
         given = {field: getattr(body, field) for field in body.__struct_fields__}
         changes = {field: text for field, text in given.items() if text is not None}
-        return await self.services.accounts.update_me(self.identity.userid, changes)
+        return await self.services.profiles.change(self.identity.userid, changes)
 
+    @endpoint("not-allowed", "conflict", "slow-down", "busy")
+    async def delete(self, body: Farewell) -> None:
+        """Delete one's own account.
 
-class OwnPassword(ApiHandler):
-    """``/api/me/password``"""
-
-    @endpoint("not-allowed", "slow-down", "busy")
-    async def post(self, body: NewPassword) -> None:
-        """Change one's own password; every other session ends."""
-        services, identity = self.services, self.identity
-        try:
-            await services.accounts.log_in(
-                userid=identity.userid, password=body.old, address=self.address
-            )
-        except ChatError as error:
-            if error.slug != "not-logged-in":
-                raise
-            # Not 401: that would tell the client that its token is bad.
-            fields = {"old": "this is not the password"}
-            raise ChatError("not-allowed", "the old password is wrong", fields=fields) from error
-        try:
-            await services.accounts.set_password(identity.userid, body.new)
-        except ChatError as error:
-            if error.fields and "password" in error.fields:
-                fields = {"new": error.fields["password"]}
-                raise ChatError(error.slug, error.detail, fields=fields) from error
-            raise
-        await services.tokens.end_all(identity.userid, but_sid=identity.sid)
+        Its connections are closed with 4403. What it said stays with the others, as said by a
+        deleted account; all else is gone.
+        """
+        await self.confirm("password", body.password)
+        await self.services.departures.leave(self.identity.userid)
 
 
 class UserProfile(ApiHandler):
@@ -102,11 +86,11 @@ class UserProfile(ApiHandler):
 
     @endpoint("no-such-user")
     async def get(self, id: int) -> Profile:
-        """Read the public profile of an account."""
-        user = await self.services.accounts.user(id)
-        if user is None:
+        """Read the public profile of an account; of a deleted one only that it is."""
+        found = await self.services.accounts.people([id])
+        if id not in found:
             raise ChatError("no-such-user")
-        return public_profile(user)
+        return public_profile(found[id])
 
 
 class UserSearch(ApiHandler):

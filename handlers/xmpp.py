@@ -328,6 +328,9 @@ class XmppSession:
         self._end_login()
         full = f"<bind xmlns='{ns.BIND}'><jid>{text(self.me)}</jid></bind>"
         self.transport.tell(replies.result(asked, self.me, self.xmlns, full))
+        outdated = await self._login.outdated(node)
+        if outdated is not None:
+            node.end(outdated)
 
     # Presence, and what waited for it.
 

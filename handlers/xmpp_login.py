@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from server.errors import ChatError, StorageAway
+from server.clients import ClientNode
+from server.errors import ChatError, Close, StorageAway
 from server.model import User
+from server.passwords import ScramVerifier, app_number
 from server.services import Services
+from server.tokens import Identity
 from stanzas import sasl
 from stanzas.sasl import SaslError, Scram
 from stanzas.stream import sasl as element_of
@@ -20,7 +23,7 @@ _HASHES: dict[str, sasl.HashName] = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sh
 
 
 class LoggedIn(NamedTuple):
-    """Who logged in; ``sid`` of the session whose token was used, or empty."""
+    """Who logged in; ``sid`` of the session or app password that was used, or empty."""
 
     user: User
     sid: str
@@ -35,7 +38,7 @@ class Login:
         self._is_private = is_private
         self._failures = 0
         self._scram: Scram | None = None
-        self._verified: User | None = None
+        self._verifier: ScramVerifier | None = None
         self._bearer_refused = False
 
     @property
@@ -50,6 +53,29 @@ class Login:
         if not self._is_private():
             offered = tuple(name for name in offered if name in _HASHES)
         return offered
+
+    async def outdated(self, node: ClientNode) -> Close | None:
+        """Why a connection that was just bound has to end after all.
+
+        What ended its session meanwhile did not find it yet.
+        """
+        services = self._services
+        try:
+            user = await services.accounts.user(node.userid)
+            if user is None:
+                return Close.DISABLED
+            if user.jid != node.user.jid:
+                return Close.SESSION_ENDED
+            if app_number(node.sid) is not None:
+                if not await services.app_passwords.is_there(node.userid, node.sid):
+                    return Close.SESSION_ENDED
+            elif node.sid:
+                await services.tokens.check_alive(Identity(node.userid, node.sid))
+        except ChatError:
+            return Close.SESSION_ENDED
+        except StorageAway:
+            return Close.RESTART
+        return None
 
     async def step(self, element: Element, address: str) -> tuple[str, LoggedIn | None]:
         """One SASL element of the peer: the answer, and who it is when that is clear now."""
@@ -72,7 +98,7 @@ class Login:
             return sasl_failure("temporary-auth-failure", "the database is away"), None
 
     def _reset(self) -> None:
-        self._scram = self._verified = None
+        self._scram = self._verifier = None
         self._bearer_refused = False
 
     async def _step(self, element: Element, address: str) -> tuple[str, LoggedIn | None]:
@@ -100,17 +126,16 @@ class Login:
         self._check_authzid(scram.authzid, username)
         self._services.accounts.check_login_rate(address, username)
         verifier = await self._services.accounts.verifier(username, hash_name)
-        self._scram, self._verified = scram, verifier.user
-        challenge = scram.challenge(
-            verifier.salt, verifier.iterations, verifier.stored_key, verifier.server_key
-        )
+        self._scram, self._verifier = scram, verifier
+        keys = [(one.stored_key, one.server_key) for one in verifier.keys]
+        challenge = scram.challenge(verifier.salt, verifier.iterations, keys)
         return element_of("challenge", sasl.encode(challenge)), None
 
     async def _response(self, raw: bytes, address: str) -> tuple[str, LoggedIn | None]:
         if self._bearer_refused:
             raise SaslError("not-authorized")
-        scram, user = self._scram, self._verified
-        if scram is None:
+        scram, verifier = self._scram, self._verifier
+        if scram is None or verifier is None:
             raise SaslError("malformed-request")
         try:
             proof = scram.finish(raw)
@@ -118,13 +143,14 @@ class Login:
             delay = self._services.accounts.login_failed(address, scram.username)
             await asyncio.sleep(delay)
             raise
-        if user is None:
+        if verifier.user is None:
             raise SaslError("not-authorized")
         self._services.accounts.login_succeeded(address, scram.username)
-        return element_of("success", sasl.encode(proof)), LoggedIn(user, "")
+        found = LoggedIn(verifier.user, verifier.keys[scram.matched].sid)
+        return element_of("success", sasl.encode(proof)), found
 
     async def _plain(self, said: sasl.Plain, address: str) -> LoggedIn:
-        """The password, or the access token of an HTTP login."""
+        """The password, an app password, or the access token of an HTTP login."""
         self._check_authzid(said.authzid, said.authcid)
         if said.password.count(".") == 2:
             found = await self._by_token(said.password)
@@ -132,7 +158,11 @@ class Login:
                 named = await self._services.accounts.find(said.authcid)
                 if named is not None and named.id == found.user.id:
                     return found
-        user = await self._services.accounts.log_in(
+        services = self._services
+        by_app = await services.app_passwords.log_in(said.authcid, said.password, address)
+        if by_app is not None:
+            return LoggedIn(*by_app)
+        user = await services.accounts.log_in(
             username=said.authcid, password=said.password, address=address
         )
         return LoggedIn(user, "")

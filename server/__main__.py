@@ -46,6 +46,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return app.users(settings)
     if options.command == "adduser":
         return app.adduser(settings, options.name, _password(options.password_stdin))
+    if options.command == "deluser":
+        return app.deluser(settings, options.name)
     if options.command == "passwd":
         return app.passwd(settings, options.name, _password(options.password_stdin))
     if options.workers:
@@ -91,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
             action="store_true",
             help="take the first line of standard input instead of asking",
         )
+    deluser = commands.add_parser("deluser", help="delete an account", parents=[config])
+    deluser.add_argument("name", metavar="NAME", help="username or id")
     commands.add_parser("users", help="list the accounts", parents=[config])
     return parser
 

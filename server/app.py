@@ -20,6 +20,7 @@ from handlers.pipe import keeper
 from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.acts import Acts
+from server.app_passwords import AppPasswords
 from server.audience import Audience
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
@@ -29,12 +30,15 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.datadir import DataDirError, DataDirLock
 from server.deliveries import Presence
+from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
+from server.export import Exports, group_messages_of, messages_of
 from server.group_shapes import GroupChange
 from server.groups import Groups
 from server.history import History
 from server.inbox import ConversationSet, Inbox
 from server.invitations import Invitations
+from server.last_seen import LastSeen
 from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import Message
@@ -42,6 +46,7 @@ from server.offline import Offline
 from server.passwords import Passwords
 from server.ports import Bus
 from server.process import is_free
+from server.profile import Profiles
 from server.receipts import Receipts
 from server.registry import Registry
 from server.router import Router
@@ -88,7 +93,7 @@ def serve_with_workers(settings: Settings, count: int, config: Path | None) -> i
 def adduser(settings: Settings, name: str, password: str) -> int:
     """Makes an account, whatever ``auth.registration`` says."""
 
-    async def add(accounts: Accounts, _: Tokens) -> None:
+    async def add(accounts: Accounts, *_: object) -> None:
         user = await accounts.create(username=name, password=password)
         sys.stdout.write(f"added {user.jid} with id {user.id}\n")
 
@@ -98,7 +103,7 @@ def adduser(settings: Settings, name: str, password: str) -> int:
 def passwd(settings: Settings, name: str, password: str) -> int:
     """Sets a password and ends the account's sessions."""
 
-    async def change(accounts: Accounts, tokens: Tokens) -> None:
+    async def change(accounts: Accounts, tokens: Tokens, _: Departures) -> None:
         user = await accounts.find(name)
         if user is None:
             raise StartError(f"there is no user {name}")
@@ -109,10 +114,27 @@ def passwd(settings: Settings, name: str, password: str) -> int:
     return _run(lambda: _operate(settings, change))
 
 
+def deluser(settings: Settings, name: str) -> int:
+    """Deletes an account; a server that runs, or the next one, removes what belongs to it."""
+
+    async def delete(accounts: Accounts, tokens: Tokens, departures: Departures) -> None:
+        user = await accounts.find(name)
+        if user is None:
+            raise StartError(f"there is no user {name}")
+        await departures.mark(user.id)
+        await tokens.end_all(user.id)
+        sys.stdout.write(
+            f"deleted {user.jid} with id {user.id}; what belongs to it goes within two minutes "
+            "while a server runs\n"
+        )
+
+    return _run(lambda: _operate(settings, delete))
+
+
 def users(settings: Settings) -> int:
     """Prints the accounts."""
 
-    async def show(accounts: Accounts, _: Tokens) -> None:
+    async def show(accounts: Accounts, *_: object) -> None:
         for user in await accounts.everyone():
             sys.stdout.write(f"{user.id}\t{user.jid}\t{user.nickname}\n")
 
@@ -138,8 +160,15 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     bus: Bus = NatsBus(settings.bus, BODIES) if settings.bus.url else LocalBus()
     stack.push_async_callback(bus.close)
     changes = Changes(store.changes, bus)
-    accounts = Accounts(store.accounts, passwords, settings, changes)
-    tokens = Tokens(store.sessions, clients, settings.auth, key, changes)
+    accounts = Accounts(store.accounts, passwords, settings, changes, clients)
+    stack.push_async_callback(accounts.close)
+    last_seen = LastSeen(store.sessions, store.accounts)
+    stack.push_async_callback(last_seen.close)
+    tokens = Tokens(store.sessions, clients, settings.auth, key, changes, last_seen.of)
+    profiles = Profiles(store.accounts, accounts, changes)
+    app_passwords = AppPasswords(
+        store.accounts, accounts, passwords, last_seen, changes, settings.limits
+    )
     audience = Audience(clients, bus, store.groups, store.messages) if bus.is_shared else None
     groups = Groups(
         store.groups,
@@ -232,31 +261,60 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     stack.push_async_callback(receipts.close)
     offline = Offline(store.accounts)
     stack.push_async_callback(offline.close)
+    invitations = Invitations(store.invitations, groups, accounts, settings.limits, router.notify)
+    inbox = Inbox(
+        store.places,
+        store.messages,
+        groups,
+        store.groups,
+        accounts,
+        settings.limits,
+        router.notify,
+    )
+    departures = Departures(
+        store.accounts,
+        changes,
+        (
+            tokens.end_all,
+            offline.forget_user,
+            groups.forget_user,
+            invitations.forget_user,
+            inbox.forget_user,
+        ),
+    )
+    departures.start()
+    stack.push_async_callback(departures.close)
+    exports = Exports(
+        {
+            "profile": profiles.read,
+            "sessions": tokens.sessions,
+            "app_passwords": app_passwords.all,
+            "groups": groups.export,
+            "conversations": inbox.export,
+            "messages": lambda userid: messages_of(store.messages, userid),
+            "group_messages": lambda userid: group_messages_of(store.messages, userid),
+        },
+        settings.limits,
+    )
     yield Services(
         settings=settings,
         store=store,
         accounts=accounts,
+        profiles=profiles,
+        app_passwords=app_passwords,
+        departures=departures,
+        exports=exports,
         tokens=tokens,
         groups=groups,
-        invitations=Invitations(
-            store.invitations, groups, accounts, settings.limits, router.notify
-        ),
+        invitations=invitations,
         clients=clients,
-        connections=Connections(clients, addresses, metrics, audience, registry),
+        connections=Connections(clients, addresses, metrics, audience, registry, last_seen),
         addresses=addresses,
         router=router,
         acts=acts,
         writer=writer,
         history=History(store.messages, groups, settings.limits),
-        inbox=Inbox(
-            store.places,
-            store.messages,
-            groups,
-            store.groups,
-            accounts,
-            settings.limits,
-            router.notify,
-        ),
+        inbox=inbox,
         receipts=receipts,
         newcomers=AddressCounter(
             max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
@@ -391,7 +449,9 @@ def _url_of_running(settings: Settings) -> str | None:
         return PrivateMongod.url_of_running(settings.mongodb, settings.data.dir)
 
 
-async def _operate(settings: Settings, act: Callable[[Accounts, Tokens], Awaitable[None]]) -> int:
+async def _operate(
+    settings: Settings, act: Callable[[Accounts, Tokens, Departures], Awaitable[None]]
+) -> int:
     async with AsyncExitStack() as stack:
         running = None if settings.mongodb.url else _url_of_running(settings)
         if running is None:
@@ -402,8 +462,12 @@ async def _operate(settings: Settings, act: Callable[[Accounts, Tokens], Awaitab
         passwords = Passwords(settings.auth, key)
         stack.callback(passwords.close)
         changes = Changes(store.changes, LocalBus())  # a running server reads them
-        tokens = Tokens(store.sessions, ClientMap(1), settings.auth, key, changes)
-        await act(Accounts(store.accounts, passwords, settings, changes), tokens)
+        clients = ClientMap(1)
+        await act(
+            Accounts(store.accounts, passwords, settings, changes, clients),
+            Tokens(store.sessions, clients, settings.auth, key, changes),
+            Departures(store.accounts, changes, ()),
+        )
     return 0
 
 

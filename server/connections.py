@@ -5,6 +5,7 @@ import secrets
 from server.audience import Audience
 from server.clients import AddressCounter, ClientMap, ClientNode
 from server.errors import Close
+from server.last_seen import LastSeen
 from server.metrics import Metrics
 from server.model import User
 from server.registry import Registry
@@ -20,12 +21,14 @@ class Connections:
         metrics: Metrics,
         audience: Audience | None,
         registry: Registry | None,
+        last_seen: LastSeen | None = None,
     ) -> None:
         self._clients = clients
         self._addresses = addresses
         self._metrics = metrics
         self._audience = audience
         self.registry = registry
+        self._last_seen = last_seen
 
     async def arrive(self, userid: int) -> None:
         """Before the first :meth:`bind` of a user: what is for them is brought here from now on.
@@ -58,6 +61,7 @@ class Connections:
         oldest = self._clients.bind(node)
         self._addresses.enter(node.address)
         self._metrics.connected(node.codec.name)
+        self._saw(node)
         if self.registry is not None:
             self.registry.bound(node)
         if oldest is not None:
@@ -68,5 +72,10 @@ class Connections:
         self._clients.unbind(node)
         self._addresses.leave(node.address)
         self._metrics.disconnected(node.codec.name)
+        self._saw(node)
         if self.registry is not None:
             self.registry.unbound(node.key)
+
+    def _saw(self, node: ClientNode) -> None:
+        if self._last_seen is not None:
+            self._last_seen.saw(node.userid, node.sid)

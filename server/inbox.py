@@ -31,6 +31,7 @@ from server.settings import Limits
 CONVERSATIONS = 200
 """Conversations that one answer lists."""
 
+EXPORTED = ("read", "delivered", "pinned", "muted", "draft")
 _CURSOR = re.compile(r"([0-9]{1,16})\.(g[0-9]{1,16}|[0-9]{1,16}-[0-9]{1,16})", re.ASCII)
 
 
@@ -140,13 +141,21 @@ class Inbox:
             self._notify((userid,), present, 0, ())
         return present
 
+    async def export(self, userid: int) -> list[dict[str, Any]]:
+        """What is stored of a user in conversations, as JSON values."""
+        return [
+            {"conversation": place.conv}
+            | {name: place.fields[name] for name in EXPORTED if name in place.fields}
+            for place in await self._places.inbox(userid, None, MAX_ID)
+        ]
+
     async def forget_user(self, userid: int) -> None:
         """The account is deleted."""
         await self._places.forget_user(userid)
 
     async def _lines(self, userid: int, places: list[Place]) -> list[Conversation]:
         unread = await self._unread(userid, places)
-        users = await self._accounts.users(
+        users = await self._accounts.people(
             partner(place.conv, userid) for place in places if not is_group(place.conv)
         )
         gids = [int(place.conv[1:]) for place in places if is_group(place.conv)]
@@ -162,7 +171,7 @@ class Inbox:
             else:
                 chat, dstid = SINGLE, partner(conv, userid)
                 user = users.get(dstid)
-                name = (user.nickname or user.username) if user else ""
+                name = user.shown_name if user else ""
                 avatar = user.avatar if user else ""
             lines.append(
                 Conversation(

@@ -156,7 +156,7 @@ def origin_id(message: Message, xml: str) -> str:
 
 
 class User(msgspec.Struct, gc=False):
-    """Public profile of an account."""
+    """Public profile of an account. ``deleted``: nothing is left of it but the id."""
 
     id: int
     username: str = ""
@@ -165,6 +165,14 @@ class User(msgspec.Struct, gc=False):
     avatar: str = ""
     sex: str = ""
     memo: str = ""
+    deleted: bool = False
+
+    @property
+    def shown_name(self) -> str:
+        """What stands above a conversation with this user."""
+        if self.deleted:
+            return "deleted account"
+        return self.nickname or self.username or str(self.id)
 
 
 Role = Literal["owner", "admin", "member"]

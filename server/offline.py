@@ -40,6 +40,11 @@ class Offline:
         if userid in self._moved:
             self._hurry.set()
 
+    async def forget_user(self, userid: int) -> None:
+        """The account is gone."""
+        self._moved.pop(userid, None)
+        await self._store.forget_pointer(userid)
+
     async def close(self) -> None:
         self._task.cancel()
         await self._flush()

@@ -24,19 +24,40 @@ T = TypeVar("T")
 MIN_CHARS, MAX_CHARS = 8, 256
 
 
+class ScramKeys(NamedTuple):
+    """What the server keeps of one password for SCRAM. ``sid``: what a login with it is named."""
+
+    stored_key: bytes
+    server_key: bytes
+    sid: str = ""
+
+
 class ScramVerifier(NamedTuple):
-    """What the server keeps of a password for SCRAM. ``user`` None: a made-up one."""
+    """How an account's passwords are salted, and ``keys`` for each. ``user`` None: a made-up one.
+
+    SCRAM names the salt before it knows which password the client has, so all have the same.
+    """
 
     salt: bytes
     iterations: int
-    stored_key: bytes
-    server_key: bytes
+    keys: tuple[ScramKeys, ...]
     user: User | None
 
 
 def normalise(password: str) -> str:
     """The password as all protocols derive from it: NFKC, the part of SASLprep that matters."""
     return unicodedata.normalize("NFKC", password)
+
+
+def app_sid(number: int) -> str:
+    """What a login with this app password is named, where one with a token has its session."""
+    return f"app:{number}"
+
+
+def app_number(sid: str) -> int | None:
+    """The app password that a login is named after, if it is."""
+    kind, _, number = sid.partition(":")
+    return int(number) if kind == "app" else None
 
 
 def flaw(password: str) -> str | None:
@@ -66,7 +87,25 @@ class Passwords:
 
     async def hash(self, password: str) -> dict[str, Any]:
         """The fields of an account document that stand for this password."""
-        return await self._run(lambda: self._derive(normalise(password)))
+        return await self._run(lambda: self._derive(normalise(password), self._salts({})))
+
+    async def upgrade(self, document: dict[str, Any], password: str) -> dict[str, Any]:
+        """The same, as the settings ask for now, where app passwords still fit what is salted."""
+        kept = document.get("scram", {}) if document.get("app_passwords") else {}
+        return await self._run(lambda: self._derive(normalise(password), self._salts(kept)))
+
+    async def hash_app_password(
+        self, document: dict[str, Any], password: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What stands for an app password, and the fields of the account that it needs beside.
+
+        It is random and long, so a plain hash tells nobody what it is.
+        """
+        present = document.get("scram", {})
+        salts = self._salts(present)
+        scram = await self._run(lambda: _scram(password, salts))
+        beside = {f"scram.{name}": salts[name] for name in salts.keys() - present.keys()}
+        return {"hash": _sha256(password), "scram": scram}, beside
 
     async def check(self, stored: str | None, password: str) -> bool:
         """Whether it is the password; takes the same time for an account that does not exist."""
@@ -76,20 +115,38 @@ class Passwords:
         """Whether the stored hashes are not what the settings ask for now."""
         if self._hasher.check_needs_rehash(document["password"]):
             return True
-        wanted = self._iterations() if self._auth.scram else {}
-        present = {name: entry["iterations"] for name, entry in document.get("scram", {}).items()}
+        scram = document.get("scram", {})
+        kept = scram if document.get("app_passwords") else {}
+        wanted = {name: entry["iterations"] for name, entry in self._salts(kept).items()}
+        present = {n: entry["iterations"] for n, entry in scram.items() if "stored_key" in entry}
         return present != wanted
 
     def verifier(
         self, document: dict[str, Any] | None, user: User | None, name: str, hash_name: HashName
     ) -> ScramVerifier:
         """The stored verifier, or one that no password fits but that looks the same each time."""
-        entry = (document or {}).get("scram", {}).get(hash_name)
+        document = document or {}
+        entry = document.get("scram", {}).get(hash_name)
         if entry is None:
             return self._made_up(name, hash_name)
-        return ScramVerifier(
-            entry["salt"], entry["iterations"], entry["stored_key"], entry["server_key"], user
+        salt, iterations = entry["salt"], entry["iterations"]
+        stored = [(entry, "")]
+        for number, app in document.get("app_passwords", {}).items():
+            stored.append((app["scram"].get(hash_name, {}), app_sid(int(number))))
+        keys = tuple(
+            ScramKeys(one["stored_key"], one["server_key"], sid)
+            for one, sid in stored
+            if "stored_key" in one and (one["salt"], one["iterations"]) == (salt, iterations)
         )
+        return ScramVerifier(salt, iterations, keys, user)
+
+    def _salts(self, kept: dict[str, Any]) -> dict[str, Any]:
+        """Per hash the salt and the rounds: those that are kept, else new ones."""
+        salts = {}
+        for name, iterations in self._iterations().items() if self._auth.scram else ():
+            entry = kept.get(name, {"salt": secrets.token_bytes(16), "iterations": iterations})
+            salts[name] = {"salt": entry["salt"], "iterations": entry["iterations"]}
+        return salts
 
     def _iterations(self) -> dict[str, int]:
         return {
@@ -97,20 +154,8 @@ class Passwords:
             "sha256": self._auth.scram_sha256_iterations,
         }
 
-    def _derive(self, password: str) -> dict[str, Any]:
-        fields: dict[str, Any] = {"password": self._hasher.hash(password), "scram": {}}
-        if self._auth.scram:
-            for hash_name, iterations in self._iterations().items():
-                salt = secrets.token_bytes(16)
-                salted = hashlib.pbkdf2_hmac(hash_name, password.encode(), salt, iterations)
-                client_key = hmac.digest(salted, b"Client Key", hash_name)
-                fields["scram"][hash_name] = {
-                    "salt": salt,
-                    "iterations": iterations,
-                    "stored_key": hashlib.new(hash_name, client_key).digest(),
-                    "server_key": hmac.digest(salted, b"Server Key", hash_name),
-                }
-        return fields
+    def _derive(self, password: str, salts: dict[str, Any]) -> dict[str, Any]:
+        return {"password": self._hasher.hash(password), "scram": _scram(password, salts)}
 
     def _verify(self, stored: str | None, password: str) -> bool:
         try:
@@ -125,8 +170,7 @@ class Passwords:
         return ScramVerifier(
             salt,
             self._iterations()[hash_name],
-            secrets.token_bytes(size),
-            secrets.token_bytes(size),
+            (ScramKeys(secrets.token_bytes(size), secrets.token_bytes(size)),),
             None,
         )
 
@@ -138,3 +182,27 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._waiting -= 1
+
+
+def is_app_password(stored: dict[str, Any], password: str) -> bool:
+    """Whether it is the app password that this stands for."""
+    return hmac.compare_digest(stored["hash"], _sha256(password))
+
+
+def _sha256(password: str) -> bytes:
+    return hashlib.sha256(password.encode()).digest()
+
+
+def _scram(password: str, salts: dict[str, Any]) -> dict[str, Any]:
+    """Per hash the salt, the rounds and the keys (RFC 5802 section 3)."""
+    fields = {}
+    for name, entry in salts.items():
+        raw = password.encode()
+        salted = hashlib.pbkdf2_hmac(name, raw, entry["salt"], entry["iterations"])
+        client_key = hmac.digest(salted, b"Client Key", name)
+        fields[name] = {
+            **entry,
+            "stored_key": hashlib.new(name, client_key).digest(),
+            "server_key": hmac.digest(salted, b"Server Key", name),
+        }
+    return fields

@@ -147,6 +147,9 @@ class MessageStore(Protocol):
 
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 
+    async def own_in_groups(self, userid: int, after: tuple[str, int], limit: int) -> list[Stored]:
+        """The user's messages in groups behind this conversation and seq, in their order."""
+
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
         """The newest ``limit`` 1:1 messages of others behind ``after_id``, ascending."""
 
@@ -210,14 +213,19 @@ class Unread(NamedTuple):
 
 
 class AccountStore(Protocol):
-    """Accounts as documents; ``_id`` is the user id. Unique: username, mobile."""
+    """Accounts as documents; ``_id`` is the user id. Unique: mobile, and each of ``names``: the
+    username and those that are kept free, which ``former`` lists as ``{name, until}``.
+
+    One that was deleted has ``deleted``, and ``leaving`` while there may be something left of it.
+    """
 
     async def next_id(self) -> int: ...
 
     async def insert(self, document: Document) -> str | None:
         """None, or the name of the field that is taken."""
 
-    async def by_id(self, userid: int) -> Document | None: ...
+    async def by_id(self, userid: int) -> Document | None:
+        """A deleted one too; so does :meth:`by_ids`, and no other."""
 
     async def by_ids(self, userids: Sequence[int]) -> list[Document]: ...
 
@@ -227,15 +235,39 @@ class AccountStore(Protocol):
 
     async def by_prefix(self, prefix: str, limit: int) -> list[Document]: ...
 
-    async def update(self, userid: int, changes: Mapping[str, Any]) -> None: ...
+    async def update(
+        self, userid: int, changes: Mapping[str, Any], expected: Mapping[str, Any] = {}
+    ) -> Literal["", "username", "mobile", "changed"]:
+        """Sets fields (``a.b``: within one) and removes those that are to be None.
+
+        Only of an account that is not deleted and where ``expected`` holds (None: no such field).
+        Else it is ``changed``; or names the field whose value is taken.
+        """
 
     async def everyone(self) -> list[Document]: ...
+
+    async def used_app_passwords(self, used: Mapping[tuple[int, int], int]) -> None:
+        """When those were used, by account and number: moves forward only."""
+
+    async def free_names(self, now_ms: int) -> None:
+        """Lets go of former names that were kept until then."""
+
+    async def take_leaver(self, before_ms: int, now_ms: int) -> int | None:
+        """A deleted account that was left unfinished before then; takes it up now."""
+
+    async def strip(self, userid: int) -> None:
+        """Leaves of a deleted account what no other may have: its id, and names kept free."""
+
+    async def finish_leaving(self, userid: int) -> None:
+        """There is nothing left of a deleted account."""
 
     async def pointer(self, userid: int) -> int:
         """Id of the last message handed to an XMPP client of this account."""
 
     async def move_pointers(self, pointers: Mapping[int, int]) -> None:
         """Moves forward only."""
+
+    async def forget_pointer(self, userid: int) -> None: ...
 
 
 class SessionStore(Protocol):
@@ -244,6 +276,12 @@ class SessionStore(Protocol):
     async def insert(self, document: Document) -> None: ...
 
     async def get(self, sid: str) -> Document | None: ...
+
+    async def of_user(self, userid: int, limit: int) -> list[Document]:
+        """Those seen last."""
+
+    async def saw(self, seen: Mapping[str, int]) -> None:
+        """When each of these was seen: moves forward only."""
 
     async def rotate(self, sid: str, old_hash: bytes, changes: Mapping[str, Any]) -> bool:
         """Replaces the refresh token if ``old_hash`` is the current one."""

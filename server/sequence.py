@@ -294,7 +294,7 @@ class Sequence:
             users.add(entry.message.userid)
             if not is_group(entry.conv):
                 users.add(entry.message.dstid)
-        known = await self._accounts.users(users - {0})
+        known = await self._accounts.people(users - {0})
         deliveries = []
         for entry in entries:
             message = entry.message

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from server.accounts import Accounts
 from server.acts import Acts
+from server.app_passwords import AppPasswords
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
+from server.departure import Departures
+from server.export import Exports
 from server.groups import Groups
 from server.history import History
 from server.inbox import Inbox
@@ -13,6 +16,7 @@ from server.invitations import Invitations
 from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
+from server.profile import Profiles
 from server.receipts import Receipts
 from server.router import Router
 from server.settings import Settings
@@ -32,6 +36,10 @@ class Services:
     settings: Settings
     store: Store
     accounts: Accounts
+    profiles: Profiles
+    app_passwords: AppPasswords
+    departures: Departures
+    exports: Exports
     tokens: Tokens
     groups: Groups
     invitations: Invitations

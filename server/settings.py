@@ -225,6 +225,8 @@ class Limits:
     registrations_per_hour: int = _within(1, 100_000)
     recall_s: float = _within(1, 31_536_000)
     receipt_members: int = _within(0, 5000)
+    app_passwords: int = _within(1, 100)
+    exports_per_hour: int = _within(1, 1000)
     group_members: int = _within(2, 5000)
     groups_per_hour: int = _within(1, 100_000)
     page_messages: int = _within(1, 200)

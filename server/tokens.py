@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ RECHECK_S = 5.0
 KEPT = 100_000
 """Sessions remembered at once."""
 SEAL_BYTES = 16
+LISTED = 1000
 
 
 class Identity(NamedTuple):
@@ -83,13 +85,35 @@ def fingerprint(key: bytes) -> str:
     return hashlib.sha256(b"tandem signing key " + key).hexdigest()[:16]
 
 
+class Session(msgspec.Struct):
+    """A login and what came of it. ``created``, ``seen``: milliseconds since 1970 UTC.
+
+    ``device``: what the client called itself; ``current``: whoever asks is of it.
+    """
+
+    sid: str
+    device: str
+    address: str
+    created: int
+    seen: int
+    current: bool
+
+
 class Tokens:
     """Issues and checks tokens; ends sessions and closes their connections."""
 
     def __init__(
-        self, store: SessionStore, clients: ClientMap, auth: Auth, key: bytes, changes: Changes
+        self,
+        store: SessionStore,
+        clients: ClientMap,
+        auth: Auth,
+        key: bytes,
+        changes: Changes,
+        last_seen: Callable[[int, str], int] = lambda userid, sid: 0,
     ) -> None:
+        """``last_seen``: of an account's session, what is not in the store yet."""
         self._store = store
+        self._last_seen = last_seen
         self._clients = clients
         self._changes = changes
         self._auth = auth
@@ -190,6 +214,27 @@ class Tokens:
 
     def _seal(self, body: bytes) -> bytes:
         return hmac.digest(self._key, b"tandem ticket " + body, "sha256")[:SEAL_BYTES]
+
+    async def sessions(self, userid: int, own_sid: str = "") -> list[Session]:
+        """An account's sessions, the thousand last seen; ``own_sid``: which is the current one."""
+        return [
+            Session(
+                each["_id"],
+                each["device"],
+                each["address"],
+                each["created"],
+                max(each["seen"], self._last_seen(userid, each["_id"])),
+                each["_id"] == own_sid,
+            )
+            for each in await self._store.of_user(userid, LISTED)
+        ]
+
+    async def end_other(self, userid: int, sid: str) -> None:
+        """Ends a session of an account, which may be this very one. Raises ``not-found``."""
+        session = await self._store.get(sid)
+        if session is None or session["userid"] != userid:
+            raise ChatError("not-found", "there is no such session")
+        await self.end_session(Identity(userid, sid))
 
     async def end_session(self, identity: Identity) -> None:
         """Its tokens stop working and its connections close, here at once, elsewhere soon."""

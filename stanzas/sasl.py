@@ -9,6 +9,7 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 PROTOCOL = ("SASL", "RFC 4616, 5802, 7628, 7677", "complete but for channel binding")
@@ -98,7 +99,11 @@ def bearer_error() -> bytes:
 
 
 class Scram:
-    """One exchange of SCRAM: :meth:`first`, then :meth:`challenge`, then :meth:`finish`."""
+    """One exchange of SCRAM: :meth:`first`, then :meth:`challenge`, then :meth:`finish`.
+
+    An account may have several passwords that are salted alike; ``matched`` is in the end the
+    place of the client's among the keys.
+    """
 
     def __init__(self, hash_name: HashName) -> None:
         self.hash_name: HashName = hash_name
@@ -108,8 +113,8 @@ class Scram:
         self._client_first = ""
         self._server_first = ""
         self._nonce = ""
-        self._stored_key = b""
-        self._server_key = b""
+        self._keys: Sequence[tuple[bytes, bytes]] = ()
+        self.matched = -1
 
     def first(self, raw: bytes) -> str:
         """The client's first message; gives the username. Raises :class:`SaslError`."""
@@ -126,11 +131,9 @@ class Scram:
         self._nonce = nonce + secrets.token_urlsafe(18)
         return self.username
 
-    def challenge(
-        self, salt: bytes, iterations: int, stored_key: bytes, server_key: bytes
-    ) -> bytes:
-        """The server's first message, from the account's verifier."""
-        self._stored_key, self._server_key = stored_key, server_key
+    def challenge(self, salt: bytes, iterations: int, keys: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """The server's first message. ``keys``: stored key and server key of each password."""
+        self._keys = keys
         self._server_first = f"r={self._nonce},s={encode(salt)},i={iterations}"
         return self._server_first.encode()
 
@@ -143,18 +146,25 @@ class Scram:
         if binding != encode(self._header.encode()) or nonce != self._nonce:
             raise SaslError("not-authorized")
         message = f"{self._client_first},{self._server_first},{without_proof}".encode()
-        signature = hmac.digest(self._stored_key, message, self.hash_name)
         try:
             sent = base64.b64decode(proof, validate=True)
         except (binascii.Error, ValueError) as error:
             raise SaslError("malformed-request") from error
-        if len(sent) != len(signature):
+        fits = [self._proves(sent, message, stored_key) for stored_key, _ in self._keys]
+        if True not in fits:
             raise SaslError("not-authorized")
-        client_key = bytes(a ^ b for a, b in zip(sent, signature, strict=True))
+        self.matched = fits.index(True)
+        server_key = self._keys[self.matched][1]
+        return b"v=" + encode(hmac.digest(server_key, message, self.hash_name)).encode()
+
+    def _proves(self, proof: bytes, message: bytes, stored_key: bytes) -> bool:
+        """Whether it is the proof of the password with this key (RFC 5802 section 3)."""
+        signature = hmac.digest(stored_key, message, self.hash_name)
+        if len(proof) != len(signature):
+            return False
+        client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
         stored = hashlib.new(self.hash_name, client_key).digest()
-        if not hmac.compare_digest(stored, self._stored_key):
-            raise SaslError("not-authorized")
-        return b"v=" + encode(hmac.digest(self._server_key, message, self.hash_name)).encode()
+        return hmac.compare_digest(stored, stored_key)
 
 
 def _unescape(name: str) -> str:

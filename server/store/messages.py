@@ -17,6 +17,7 @@ from server.errors import StorageAway
 from server.model import (
     ACTS,
     EDIT,
+    GROUP,
     REACTION,
     RECALL,
     VOID,
@@ -289,6 +290,14 @@ class MongoMessages:
         with storage():
             found = await self._durable.find_one({"owners": owner, "id": message_id}, {"_id": 1})
         return found is not None
+
+    async def own_in_groups(self, userid: int, after: tuple[str, int], limit: int) -> list[Stored]:
+        conv, seq = after
+        behind = [{"conv": {"$gt": conv}}, {"conv": conv, "seq": {"$gt": seq}}]
+        query = {"cmd": GROUP, "userid": userid, "$or": behind}
+        cursor = self._durable.find(query).sort([("conv", 1), ("seq", 1)]).limit(limit)
+        with storage():
+            return [_stored(document) for document in await cursor.to_list(limit)]
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
         query = {

@@ -69,6 +69,12 @@ INDEXES: dict[str, list[IndexModel]] = {
             unique=True,
             partialFilterExpression={"mobile": {"$exists": True}},
         ),
+        # The present username and those that are kept free, of all accounts together.
+        IndexModel(
+            [("names", ASCENDING)], unique=True, partialFilterExpression={"names": {"$gt": ""}}
+        ),
+        IndexModel([("former.until", ASCENDING)], sparse=True),
+        IndexModel([("leaving", ASCENDING)], sparse=True),
     ],
     "sessions": [
         IndexModel([("userid", ASCENDING)]),

@@ -1,15 +1,20 @@
 """Logged-in sessions."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
+from pymongo.write_concern import WriteConcern
 
 from server.ports import Document
 from server.store.driver import Collection
 from server.store.failures import storage
 from server.store.lookup import Lookup
+
+QUICK = WriteConcern(w=1)
+"""For what may be lost."""
 
 
 class MongoSessions:
@@ -26,6 +31,16 @@ class MongoSessions:
 
     async def get(self, sid: str) -> Document | None:
         return await self._by_sid.get(sid)
+
+    async def of_user(self, userid: int, limit: int) -> list[Document]:
+        query = {"userid": userid, "expires": {"$gt": datetime.now(UTC)}}
+        with storage():
+            return await self._sessions.find(query).sort("seen", -1).limit(limit).to_list(limit)
+
+    async def saw(self, seen: Mapping[str, int]) -> None:
+        moves = [UpdateOne({"_id": sid}, {"$max": {"seen": at}}) for sid, at in seen.items()]
+        with storage():
+            await self._sessions.with_options(write_concern=QUICK).bulk_write(moves, ordered=False)
 
     async def rotate(self, sid: str, old_hash: bytes, changes: Mapping[str, Any]) -> bool:
         with storage():

@@ -123,7 +123,7 @@ async def come_and_go(several: Several, rig: Rig, nats: Nats) -> Churn:
             dropped = loop.time()
             await asyncio.gather(*(g.ask("drop") for g in generators))
             async with asyncio.timeout(GONE_S):
-                while await _topics(several) > len(several.nodes):  # noqa: ASYNC110
+                while await _topics(several) > len(several.nodes):
                     await asyncio.sleep(0.5)
             gone, lasted = sum(several.cpu_times()), loop.time() - dropped
             await asyncio.sleep(QUIET_S)

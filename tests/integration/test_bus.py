@@ -193,7 +193,7 @@ async def test_server_that_comes_late_or_goes_and_comes_is_joined_again(tmp_path
         assert two.texts() == expected
         nats.stop()
         async with asyncio.timeout(10):
-            while one.bus.is_up or two.bus.is_up:  # noqa: ASYNC110
+            while one.bus.is_up or two.bus.is_up:
                 await asyncio.sleep(0.01)
         one.bus.publish(envelope("lost again"))
     for end in (one, two):

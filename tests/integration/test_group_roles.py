@@ -106,7 +106,7 @@ async def test_muted_member_neither_speaks_nor_types_until_the_mute_ends(node: N
     assert (await bob.expect(cmd=11))["content"] == "hear me"
     assert {frame["cmd"] for frame in await alice.settled()} == {22}
     async with asyncio.timeout(10):
-        while await try_to_say(bob, gid) == "muted":  # noqa: ASYNC110
+        while await try_to_say(bob, gid) == "muted":
             await asyncio.sleep(0.05)
     assert now_ms() >= until
     assert (await alice.expect(cmd=11))["userid"] == bob.id
@@ -122,7 +122,7 @@ async def test_mute_taken_back_on_any_node_lets_the_member_speak(node: Node) -> 
     for muted_until, reason in ((FOR_GOOD, "muted"), (0, ""), (FOR_GOOD, "muted"), (1, "")):
         assert (await call(alice, "PATCH", path, {"muted_until": muted_until}))[0] == 200
         async with asyncio.timeout(5):
-            while await try_to_say(bob, gid) != reason:  # noqa: ASYNC110
+            while await try_to_say(bob, gid) != reason:
                 await asyncio.sleep(0.01)
 
 

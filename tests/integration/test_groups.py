@@ -15,7 +15,7 @@ async def knows_better(gone: JsonClient, gid: int) -> None:
     """Waits until the node of one who was a member knows that, and forgets what came before."""
     path = f"/api/messages?chat=11&dstid={gid}"
     async with asyncio.timeout(5):
-        while (await http(gone.node, "GET", path, token=gone.token))[0] != 403:  # noqa: ASYNC110
+        while (await http(gone.node, "GET", path, token=gone.token))[0] != 403:
             await asyncio.sleep(0.01)
     await gone.settled()
 

@@ -59,7 +59,7 @@ async def test_bad_code_is_answered_alike_whatever_is_wrong_with_it(node: Node) 
     assert (await call(alice, "DELETE", path))[0] == 404
     assert (await call(alice, "DELETE", f"/{gone}", on=carol.node))[0] == 204
     async with asyncio.timeout(10):
-        while (await call(alice, "GET", f"/{gid}/invitations"))[1]["invitations"]:  # noqa: ASYNC110
+        while (await call(alice, "GET", f"/{gid}/invitations"))[1]["invitations"]:
             await asyncio.sleep(0.05)
     codes = [one["code"] for one in (once, short, revoked, dissolved)]
     answers = [

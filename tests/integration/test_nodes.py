@@ -84,7 +84,7 @@ async def test_profile_changed_on_one_node_is_seen_on_the_other(two_nodes: TwoNo
         assert (await http(node, "GET", path, token=me.token))[1]["nickname"] == me.username
     await http(two_nodes.one, "PATCH", "/api/me", {"nickname": "Newer"}, token=me.token)
     async with asyncio.timeout(PROMPT_S):
-        while (await http(two_nodes.two, "GET", path, token=me.token))[1]["nickname"] != "Newer":  # noqa: ASYNC110
+        while (await http(two_nodes.two, "GET", path, token=me.token))[1]["nickname"] != "Newer":
             await asyncio.sleep(0.01)
 
 

@@ -108,7 +108,7 @@ def port(io_loop: IOLoop, tls: ssl.SSLContext | None) -> Iterator[int]:
 
 
 async def all_ended() -> None:
-    while any(not toy.ends for toy in Toy.made):  # noqa: ASYNC110
+    while any(not toy.ends for toy in Toy.made):
         await asyncio.sleep(0.005)
     assert [toy.ends for toy in Toy.made] == [1] * len(Toy.made)
 
@@ -271,7 +271,7 @@ async def test_a_peer_may_leave_while_an_answer_is_pending(
     async with connected(port, tls) as raw:
         raw.send(masked(b"wait"))
         async with asyncio.timeout(10):
-            while not Toy.made or not Toy.made[-1].heard:  # noqa: ASYNC110
+            while not Toy.made or not Toy.made[-1].heard:
                 await asyncio.sleep(0.005)
         # A paused connection does not see the peer go; the end of the pause does.
         raw.writer.close()
@@ -409,5 +409,5 @@ def collect() -> list[object]:
 
 
 async def all_ended_but(count: int) -> None:
-    while sum(not toy.ends for toy in Toy.made) > count:  # noqa: ASYNC110
+    while sum(not toy.ends for toy in Toy.made) > count:
         await asyncio.sleep(0.005)

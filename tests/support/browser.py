@@ -144,7 +144,7 @@ async def open_browser() -> AsyncIterator[Browser]:
         try:
             told = Path(home) / "DevToolsActivePort"
             async with asyncio.timeout(30):
-                while not (told.exists() and len(told.read_text().split()) == 2):  # noqa: ASYNC110
+                while not (told.exists() and len(told.read_text().split()) == 2):
                     await asyncio.sleep(0.05)
             port, path = told.read_text().split()
             browsers: list[Browser] = []

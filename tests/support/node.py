@@ -131,7 +131,7 @@ class Node:
         """Waits for the exit without holding the event loop."""
         assert self.process is not None
         deadline = time.monotonic() + timeout_s
-        while self.process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110
+        while self.process.poll() is None and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         return self._reap(1)
 

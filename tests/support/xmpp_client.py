@@ -81,6 +81,11 @@ class XmppClient(slixmpp.ClientXMPP):  # type: ignore[misc]
             await self.come_online()
         return self
 
+    async def ended(self, timeout_s: float = 10) -> None:
+        """Waits for the end of the stream."""
+        async with asyncio.timeout(timeout_s):
+            await self._ended.wait()
+
     async def come_online(self) -> None:
         """Sends initial presence; returns when the server has processed it."""
         self.send_presence()

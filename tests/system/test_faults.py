@@ -183,7 +183,7 @@ async def test_nothing_acked_is_lost_or_doubled_by(cluster: Cluster, fault: str)
             await talker.until(lambda talker=talker: not talker.unacked, HEALED_S)
         for talker in party.talkers:
             async with asyncio.timeout(HEALED_S):
-                while await has_everything(talker):  # noqa: ASYNC110
+                while await has_everything(talker):
                     await asyncio.sleep(0.2)
         assert time.monotonic() - healed < HEALED_S
         assert await check(party.talkers, cluster.nodes[0]) > 100

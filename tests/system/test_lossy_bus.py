@@ -36,7 +36,7 @@ async def spoilt(nodes: TwoNodes) -> AsyncIterator[LossyProxy]:
         await asyncio.to_thread(nodes.start)
     else:
         async with asyncio.timeout(20):
-            while any(  # noqa: ASYNC110
+            while any(
                 node.log().count("bus_connected") <= count
                 for node, count in zip(nodes.nodes, joins, strict=True)
             ):
@@ -91,7 +91,7 @@ async def test_talk_over_a_spoilt_bus_is_whole_and_in_order(
             await talker.until(lambda talker=talker: not talker.unacked, 20)
         for talker in talkers:
             async with asyncio.timeout(HEALED_S):
-                while await has_everything(talker):  # noqa: ASYNC110
+                while await has_everything(talker):
                     await asyncio.sleep(0.1)
         assert time.monotonic() - said < HEALED_S
         assert all(proxy.counts[fate] for fate in shares), proxy.counts
@@ -122,7 +122,7 @@ async def test_lost_last_message_reaches_its_reader_within_30_s(nodes: TwoNodes)
         await ann.say(carol.id, "first and last", "c0")
         said = time.monotonic()
         async with asyncio.timeout(5):
-            while proxy.counts["drop"] < 3:  # noqa: ASYNC110
+            while proxy.counts["drop"] < 3:
                 await asyncio.sleep(0.01)
         proxy.judge = lambda subject: "pass"
         assert (await bob.expect(HEALED_S, cmd=10))["content"] == "last"

@@ -61,7 +61,7 @@ def workers(service: Node) -> dict[str, int]:
 
 async def until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
     async with asyncio.timeout(timeout_s):
-        while not holds():  # noqa: ASYNC110
+        while not holds():
             await asyncio.sleep(0.02)
 
 
@@ -123,7 +123,7 @@ async def test_dead_worker_comes_back_and_the_other_one_does_not_notice(service:
     assert after["worker2"] == before["worker2"]
     assert after["worker1"] != before["worker1"]
     async with asyncio.timeout(20):
-        while await answering(service) != {"1", "2"}:  # noqa: ASYNC110
+        while await answering(service) != {"1", "2"}:
             await asyncio.sleep(0.05)
     open_still = [device for device in devices if not device.is_closed]
     assert open_still

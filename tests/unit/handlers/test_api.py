@@ -1,12 +1,21 @@
 """Reading requests: ``handlers/api.py``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 from tornado.web import HTTPError
 
-from handlers.api import Input, ascii_id, parse_json, read_body, read_query
+from handlers.api import (
+    ApiHandler,
+    Input,
+    ascii_id,
+    endpoint,
+    endpoints,
+    parse_json,
+    read_body,
+    read_query,
+)
 from server.errors import ChatError
 
 JSON = "application/json"
@@ -98,6 +107,30 @@ def test_ascii_id_of_other_spelling_is_none(text: str) -> None:
 def test_ascii_id_of_digits_is_the_number() -> None:
     """The largest id included."""
     assert ascii_id("9007199254740991") == 2**53 - 1
+
+
+class Places(ApiHandler):
+    """A call with an id and a name in its path."""
+
+    @endpoint()
+    async def get(self, id: int, sid: str) -> None:
+        """Read."""
+
+
+@pytest.mark.parametrize("sid", ["a", "10000", "A-Z_a.z~9", "x" * 128])
+def test_path_name_of_plain_characters_stays_text(sid: str) -> None:
+    """Also where it looks like a number."""
+    call = endpoints(Places)["get"]
+    request: Any = None
+    assert call.read(request, {"id": "10000", "sid": sid}) == {"id": 10000, "sid": sid}
+
+
+@pytest.mark.parametrize("sid", ["", "a:b", "a b", "a/b", "a%20", "ä", "x" * 129, "a\n", "'", "$"])
+def test_path_name_of_other_characters_is_not_found(sid: str) -> None:
+    """Nothing can be named so."""
+    request: Any = None
+    with pytest.raises(ChatError, match="not-found"):
+        endpoints(Places)["get"].read(request, {"id": "10000", "sid": sid})
 
 
 def test_read_body_names_every_wrong_field() -> None:

@@ -140,7 +140,7 @@ class House:
     async def send(self, wire: Wire, make: Any) -> None:
         for number in range(COUNT):
             wire.data_received(masked(make(number)))
-            while self.metrics.accepted - self.metrics.stored > number % 50:  # noqa: ASYNC110
+            while self.metrics.accepted - self.metrics.stored > number % 50:
                 await asyncio.sleep(0)
         await self.writer.close(5)
         await asyncio.sleep(0)

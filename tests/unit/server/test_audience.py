@@ -89,7 +89,7 @@ def test_second_connection_waits_for_the_first_ones_listening() -> None:
         town.gate.clear()
         first = asyncio.create_task(town.audience.arrive(ANN))
         async with asyncio.timeout(5):
-            while not town.settlings:  # noqa: ASYNC110
+            while not town.settlings:
                 await asyncio.sleep(0)
         second = asyncio.create_task(town.audience.arrive(ANN))
         for _ in range(10):

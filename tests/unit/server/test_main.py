@@ -23,7 +23,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     def record(function: str) -> Callable[..., int]:
         return lambda *arguments: made.append((function, *arguments)) or 7
 
-    names = ("serve", "adduser", "passwd", "users")
+    names = ("serve", "adduser", "deluser", "passwd", "users")
     application = SimpleNamespace(**{name: record(name) for name in names})
     monkeypatch.setitem(sys.modules, "server.app", application)
     monkeypatch.setattr(server, "app", application, raising=False)
@@ -103,7 +103,9 @@ def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"Tandem {server.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--workers"], ["adduser"], ["dance"], ["users", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--workers"], ["adduser"], ["deluser"], ["dance"], ["users", "x"]]
+)
 def test_wrong_arguments_end_with_2(
     calls: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
@@ -124,6 +126,12 @@ def test_password_typed_twice_is_handed_on(
     assert main([command, "juliet"]) == 7
     assert calls[0][0] == command
     assert calls[0][2:] == ("juliet", " pass wörd ")
+
+
+def test_deluser_asks_for_no_password(calls: list[tuple[Any, ...]]) -> None:
+    """The operator's word is enough."""
+    assert main(["deluser", "juliet"]) == 7
+    assert (calls[0][0], calls[0][2:]) == ("deluser", ("juliet",))
 
 
 def test_passwords_that_differ_are_refused(

@@ -87,7 +87,7 @@ class House:
             watched_since=lambda topics: self.since,
         )
 
-    async def users(self, userids: Iterable[int]) -> dict[int, User]:
+    async def people(self, userids: Iterable[int]) -> dict[int, User]:
         return {userid: User(userid) for userid in userids}
 
     def _give(self, given: Delivery | Envelope | Event) -> None:

@@ -164,12 +164,12 @@ def test_rounds_say_whether_all_was_heard(monkeypatch: pytest.MonkeyPatch) -> No
     async def act(board: Board, one: Reader, two: Reader) -> None:
         await one.tails.start()
         async with asyncio.timeout(5):
-            while one.heard < 3:  # noqa: ASYNC110
+            while one.heard < 3:
                 await asyncio.sleep(0.001)
         assert one.missed == 0
         monkeypatch.setattr(module, "KEPT_S", 0.0)
         async with asyncio.timeout(5):
-            while not one.missed:  # noqa: ASYNC110
+            while not one.missed:
                 await asyncio.sleep(0.001)
         await one.tails.close()
 

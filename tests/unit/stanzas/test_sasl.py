@@ -43,7 +43,7 @@ def challenged(
     exchange = Scram(hash_name)
     first = f"{header}n=user,r={NONCE[hash_name]}"
     assert exchange.first(first.encode()) == "user"
-    said = exchange.challenge(base64.b64decode(SALT[hash_name]), 4096, *keys(hash_name))
+    said = exchange.challenge(base64.b64decode(SALT[hash_name]), 4096, [keys(hash_name)])
     nonce = NONCE[hash_name] + SERVER_NONCE[hash_name]
     assert said.decode() == f"r={nonce},s={SALT[hash_name]},i=4096"
     return exchange
@@ -126,7 +126,33 @@ def test_scram_with_the_keys_of_another_password_is_not_authorized(
 ) -> None:
     """The right messages against an account with another verifier."""
     exchange = challenged(hash_name, monkeypatch)
-    exchange.challenge(base64.b64decode(SALT[hash_name]), 4096, *keys(hash_name, b"pencils"))
+    exchange.challenge(base64.b64decode(SALT[hash_name]), 4096, [keys(hash_name, b"pencils")])
+    assert condition_of(lambda: exchange.finish(final(hash_name))) == "not-authorized"
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
+@pytest.mark.parametrize("others", [0, 1, 20])
+def test_scram_with_one_of_several_passwords_is_known_by_its_place(
+    hash_name: sasl.HashName, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets the proof of its own server key, as if it were the only one."""
+    exchange = challenged(hash_name, monkeypatch)
+    all_keys = [keys(hash_name, b"other %d" % n) for n in range(others)]
+    all_keys.append(keys(hash_name))
+    all_keys.append(keys(hash_name, b"pencils"))
+    exchange.challenge(base64.b64decode(SALT[hash_name]), 4096, all_keys)
+    assert exchange.matched == -1
+    assert exchange.finish(final(hash_name)) == b"v=" + SERVER_PROOF[hash_name].encode()
+    assert exchange.matched == others
+
+
+@pytest.mark.parametrize("hash_name", HASHES)
+def test_scram_of_an_account_without_a_password_is_not_authorized(
+    hash_name: sasl.HashName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a salt, and nothing that fits."""
+    exchange = challenged(hash_name, monkeypatch)
+    exchange.challenge(base64.b64decode(SALT[hash_name]), 4096, [])
     assert condition_of(lambda: exchange.finish(final(hash_name))) == "not-authorized"
 
 
@@ -228,7 +254,7 @@ def test_scram_nonce_is_the_clients_and_more_and_never_the_same() -> None:
     for _ in range(50):
         exchange = Scram("sha1")
         exchange.first(b"n,,n=user,r=abc")
-        nonce = exchange.challenge(b"salt", 4096, b"", b"").decode().split(",")[0]
+        nonce = exchange.challenge(b"salt", 4096, []).decode().split(",")[0]
         assert nonce.startswith("r=abc")
         assert len(nonce) >= len("r=abc") + 24
         said.add(nonce)
@@ -361,7 +387,7 @@ def test_random_bytes_raise_only_sasl_errors(first: bytes, second: bytes) -> Non
     """Whatever a client sends, at each step of each mechanism."""
     exchange = Scram("sha256")
     exchange.first(b"n,,n=user,r=abc")
-    exchange.challenge(b"salt", 4096, *keys("sha256"))
+    exchange.challenge(b"salt", 4096, [keys("sha256")])
     steps: list[Callable[[], object]] = [
         lambda: sasl.plain(first),
         lambda: sasl.bearer(first),
