@@ -29,6 +29,9 @@ from server.connections import Connections
 from server.datadir import DataDirError, DataDirLock
 from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
+from server.files.disk import DiskFiles
+from server.files.seal import Seal
+from server.files.uploads import Uploads
 from server.groups import GroupChange, Groups
 from server.history import History
 from server.limits import SendRate
@@ -210,6 +213,12 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
     stack.push_async_callback(changes.close)
     await bus.open()
+    seal = Seal(key)
+    files = _open_files(settings, seal)
+    stack.push_async_callback(files.close)
+    uploads = Uploads(store.uploads, files, settings)
+    uploads.start()
+    stack.push_async_callback(uploads.close)
     offline = Offline(store.accounts)
     stack.push_async_callback(offline.close)
     yield Services(
@@ -230,6 +239,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
         ),
         offline=offline,
+        files=files,
+        seal=seal,
+        uploads=uploads,
         metrics=metrics,
     )
 
@@ -338,6 +350,14 @@ async def _drain(services: Services) -> bool:
         pipe.abort()
     await asyncio.sleep(0)
     return drained
+
+
+def _open_files(settings: Settings, seal: Seal) -> DiskFiles:
+    directory = Path(settings.files.dir) if settings.files.dir else settings.data.dir / "files"
+    try:
+        return DiskFiles(directory, seal, settings.files.url, settings.files.reserve_bytes)
+    except OSError as error:
+        raise StartError(f"cannot keep files in {directory}: {error.strerror}") from error
 
 
 async def _open_database(settings: Settings, stack: AsyncExitStack) -> MongoStore:

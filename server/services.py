@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from server.accounts import Accounts
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
+from server.files import FileStore
+from server.files.seal import Seal
+from server.files.uploads import Uploads
 from server.groups import Groups
 from server.history import History
 from server.metrics import Metrics
@@ -38,6 +41,9 @@ class Services:
     writer: Writer
     history: History
     offline: Offline
+    files: FileStore
+    seal: Seal
+    uploads: Uploads
     metrics: Metrics
     worker: int = 0
     siblings: Siblings | None = None
