@@ -12,9 +12,10 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, stream_request_body
 
-from handlers import account, groups, history, invitations, login, ops, profile
+from handlers import account, groups, history, invitations, login, ops, profile, uploads
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
+from handlers.files import FileHandler
 from handlers.hygiene import log_request
 from handlers.openapi import Route, describe
 from handlers.pages import Page, web_directory
@@ -57,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     ("/api/conversations", history.Conversations),
     ("/api/messages", history.Messages),
     ("/api/receipts", history.Receipts),
+    ("/api/uploads", uploads.UploadOffice),
     ("/api/openapi.json", ops.OpenApi),
     ("/.well-known/host-meta", ops.HostMetaXml),
     ("/.well-known/host-meta.json", ops.HostMetaJson),
@@ -81,7 +83,10 @@ class TandemApplication(Application):
         if self._proxies and self._is_proxy(request.remote_ip):
             self._look_behind_proxy(request)
         length = request.headers.get("Content-Length", "0")
-        limit = self._services.settings.limits.http_body_bytes
+        if request.method == "PUT" and request.path.startswith("/files/"):
+            limit = self._services.settings.files.upload_bytes
+        else:
+            limit = self._services.settings.limits.http_body_bytes
         if len(length) > 18 or (length.isascii() and length.isdecimal() and int(length) > limit):
             return self.get_handler_delegate(request, TooLong, {"services": self._services})
         return super().find_handler(request, **kwargs)
@@ -114,7 +119,7 @@ class TandemApplication(Application):
 
 @stream_request_body
 class TooLong(ApiHandler):
-    """413 for a body over ``limits.http_body_bytes``, of which nothing is read."""
+    """413 for a body over its limit, of which nothing is read."""
 
     def prepare(self) -> None:
         raise ChatError("too-long", "the body is too long")
@@ -136,7 +141,8 @@ def make_application(services: Services) -> Application:
         (r"/chat", ChatHandler, given),
         (r"/xmpp-websocket", XmppSocketHandler, given),
         *((_pattern(path), handler, given) for path, handler in ROUTES),
-        (r"/(?:api|\.well-known|problems)(?:/.*)?", NoSuchCall, given),
+        (r"/files/(?P<key>[^/]+)/(?P<name>[^/]+)", FileHandler, given),
+        (r"/(?:api|files|\.well-known|problems)(?:/.*)?", NoSuchCall, given),
         (r"/(.*)", Page, {"path": web_directory(), "default_filename": "index.html"}),
     ]
     return TandemApplication(

@@ -19,13 +19,15 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _JWT = re.compile(r"\beyJ[\w-]*\.[\w-]*\.[\w-]*")
+_FILE = re.compile(r"(/files/)[^\s\"']+")
+"""Whoever knows a file's address may read it, and its name is what somebody wrote."""
 
 TORNADO_LOGGERS = ("tornado.access", "tornado.application", "tornado.general")
 
 
 def redact(text: str) -> str:
-    """``text`` with whatever looks like a token, ticket or password replaced by ``***``."""
-    return _JWT.sub("***", _SECRET.sub(r"\1***", text))
+    """``text`` with what looks like a token, ticket, password or file replaced by ``***``."""
+    return _FILE.sub(r"\1***", _JWT.sub("***", _SECRET.sub(r"\1***", text)))
 
 
 class _Redactor(logging.Filter):

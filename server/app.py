@@ -33,6 +33,9 @@ from server.deliveries import Presence
 from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
 from server.export import Exports, group_messages_of, messages_of
+from server.files.disk import DiskFiles
+from server.files.seal import Seal
+from server.files.uploads import Uploads
 from server.group_shapes import GroupChange
 from server.groups import Groups
 from server.history import History
@@ -41,7 +44,7 @@ from server.invitations import Invitations
 from server.last_seen import LastSeen
 from server.limits import SendRate
 from server.metrics import Metrics
-from server.model import Message
+from server.model import RECALL, Message
 from server.offline import Offline
 from server.passwords import Passwords
 from server.ports import Bus
@@ -247,6 +250,13 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
     stack.push_async_callback(changes.close)
     await bus.open()
+    seal = Seal(key)
+    files = _open_files(settings, seal)
+    stack.push_async_callback(files.close)
+    uploads = Uploads(store.uploads, files, settings)
+    uploads.start()
+    stack.push_async_callback(uploads.close)
+    acts.hooks.append(lambda _, act, target: _forget_files(uploads, act, target))
     acts.start()
     stack.push_async_callback(acts.close)
     receipts = Receipts(
@@ -280,6 +290,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             groups.forget_user,
             invitations.forget_user,
             inbox.forget_user,
+            uploads.forget_user,
         ),
     )
     departures.start()
@@ -291,6 +302,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             "app_passwords": app_passwords.all,
             "groups": groups.export,
             "conversations": inbox.export,
+            "files": uploads.export,
             "messages": lambda userid: messages_of(store.messages, userid),
             "group_messages": lambda userid: group_messages_of(store.messages, userid),
         },
@@ -320,8 +332,16 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
         ),
         offline=offline,
+        files=files,
+        seal=seal,
+        uploads=uploads,
         metrics=metrics,
     )
+
+
+async def _forget_files(uploads: Uploads, act: Message, target: Message) -> None:
+    if act.cmd == RECALL:
+        await uploads.forget([one for one in (target.url, target.pic) if one], target.userid)
 
 
 def _start_over(tokens: Tokens, accounts: Accounts, groups: Groups, clients: ClientMap) -> None:
@@ -428,6 +448,14 @@ async def _drain(services: Services) -> bool:
         pipe.abort()
     await asyncio.sleep(0)
     return drained
+
+
+def _open_files(settings: Settings, seal: Seal) -> DiskFiles:
+    directory = Path(settings.files.dir) if settings.files.dir else settings.data.dir / "files"
+    try:
+        return DiskFiles(directory, seal, settings.files.url, settings.files.reserve_bytes)
+    except OSError as error:
+        raise StartError(f"cannot keep files in {directory}: {error.strerror}") from error
 
 
 async def _open_database(settings: Settings, stack: AsyncExitStack) -> MongoStore:

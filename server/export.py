@@ -40,6 +40,7 @@ class Exported(msgspec.Struct):
     app_passwords: list[AppPassword]
     groups: list[dict[str, Any]]
     conversations: list[dict[str, Any]]
+    files: list[dict[str, Any]]
     messages: list[Said]
     group_messages: list[Said]
 

@@ -42,6 +42,7 @@ class Metrics(Collector):
         self._connections: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._logins: Counter[str] = Counter()
+        self._uploads: Counter[str] = Counter()
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self._batch_size = Histogram(
@@ -78,6 +79,10 @@ class Metrics(Collector):
     def login(self, outcome: str) -> None:
         """A login ended as ``ok``, or was refused with this slug."""
         self._logins[outcome] += 1
+
+    def upload(self, outcome: str) -> None:
+        """A slot was ``offered``, its file ``stored``, or its upload ``broken``."""
+        self._uploads[outcome] += 1
 
     def batch(self, size: int, seconds: float) -> None:
         """``size`` messages became durable together in ``seconds``."""
@@ -123,6 +128,10 @@ class Metrics(Collector):
         for outcome, count in self._logins.items():
             logins.add_metric([outcome], count)
         yield logins
+        uploads = CounterMetricFamily("tandem_uploads", "Uploads by outcome", labels=["outcome"])
+        for outcome, count in self._uploads.items():
+            uploads.add_metric([outcome], count)
+        yield uploads
 
     @staticmethod
     def _between_nodes(bus: "Bus", sequence: "Sequence") -> Iterator[Metric]:

@@ -425,6 +425,33 @@ class InvitationStore(Protocol):
     async def remove_requests_of(self, userid: int) -> None: ...
 
 
+class UploadStore(Protocol):
+    """Slots and files, ``{_id (the key), userid, name, size, type, created, due?, gone?}``.
+
+    ``due``: when the sweep has to look at it, ms; ``gone``: its file is deleted, its name too.
+    """
+
+    async def insert(self, document: Document) -> None: ...
+
+    async def usage(self, userid: int, since_ms: int) -> tuple[int, int, int]:
+        """Of the user's rows made since then: how many, their bytes, when the oldest was made."""
+
+    async def of_user(self, userid: int) -> list[Document]:
+        """Those that are not gone, oldest first."""
+
+    async def give_up(self, userid: int, keys: Sequence[str] | None, due: int) -> list[str]:
+        """Marks the user's rows (all: None) as gone; which ones are."""
+
+    async def due(self, now_ms: int, limit: int) -> list[Document]: ...
+
+    async def settle(self, key: str) -> None:
+        """Not due any more, unless it is gone by now."""
+
+    async def postpone(self, key: str, due: int) -> None: ...
+
+    async def remove(self, key: str) -> None: ...
+
+
 class Store(Protocol):
     """The database: its collections, and whether it answers."""
 
@@ -454,6 +481,9 @@ class Store(Protocol):
 
     @property
     def connections(self) -> ConnectionStore: ...
+
+    @property
+    def uploads(self) -> UploadStore: ...
 
     async def is_up(self) -> bool: ...
 

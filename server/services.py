@@ -9,6 +9,9 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.departure import Departures
 from server.export import Exports
+from server.files import FileStore
+from server.files.seal import Seal
+from server.files.uploads import Uploads
 from server.groups import Groups
 from server.history import History
 from server.inbox import Inbox
@@ -54,6 +57,9 @@ class Services:
     inbox: Inbox
     receipts: Receipts
     offline: Offline
+    files: FileStore
+    seal: Seal
+    uploads: Uploads
     metrics: Metrics
     worker: int = 0
     siblings: Siblings | None = None

@@ -63,6 +63,14 @@ def _origin_flaw(value: str) -> str | None:
     return "is not scheme, host and port alone, such as https://chat.example.org"
 
 
+def _base_flaw(value: str) -> str | None:
+    if re.fullmatch(
+        r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?(/[\w.~-]+)*/?", value, re.ASCII
+    ):
+        return None
+    return "is not an address such as https://files.example.org/files"
+
+
 def _domain_flaw(value: str) -> str | None:
     label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if len(value) > 242:  # so that conference.<domain> is still within DNS's 253
@@ -155,6 +163,20 @@ class Data:
     """What the node keeps on disk."""
 
     dir: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Uploaded files."""
+
+    dir: str
+    url: str = _text(_base_flaw)
+    upload_bytes: int = _within(1, 10_737_418_240)
+    uploads_per_minute: int = _within(1, 100_000)
+    bytes_per_day: int = _within(1, 1_099_511_627_776)
+    slot_s: int = _within(1, 3600)
+    upload_s: float = _within(1, 86_400)
+    reserve_bytes: int = _within(0, 1_099_511_627_776)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +281,7 @@ class Settings:
     http: Http
     xmpp: Xmpp
     data: Data
+    files: Files
     mongodb: Mongodb
     bus: Bus
     auth: Auth
@@ -469,6 +492,7 @@ def _conflicts(values: Mapping[str, Any], raw: Mapping[str, _Value]) -> list[str
         ("auth.refresh_token_s", "auth.access_token_s"),
         ("limits.outbox_bytes", "limits.page_bytes"),
         ("limits.outbox_bytes", "limits.frame_bytes"),
+        ("files.bytes_per_day", "files.upload_bytes"),
     ):
         if (both := known(name, other)) and both[0] < both[1]:
             conflict(name, f"must be at least {other}, which is {both[1]}")

@@ -17,6 +17,7 @@ from server.store.changes import MongoChanges
 from server.store.connections import MongoConnections
 from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
+from server.store.files import MongoUploads
 from server.store.groups import MongoGroups
 from server.store.invitations import MongoInvitations
 from server.store.messages import MongoMessages
@@ -106,6 +107,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("userid", ASCENDING)]),
         IndexModel([("expires", ASCENDING)], expireAfterSeconds=0),
     ],
+    "files": [
+        # With the size, so that quotas are counted in the index alone.
+        IndexModel([("userid", ASCENDING), ("created", ASCENDING), ("size", ASCENDING)]),
+        IndexModel([("due", ASCENDING)], partialFilterExpression={"due": {"$exists": True}}),
+    ],
 }
 
 
@@ -129,6 +135,7 @@ class MongoStore:
         self.changes = MongoChanges(database.changes)
         self.tails = MongoChanges(database.tails)
         self.connections = MongoConnections(database.connections, database.nodes)
+        self.uploads = MongoUploads(database.files)
 
     async def is_up(self) -> bool:
         """Whether a primary answers, and could be written to as far as it knows."""

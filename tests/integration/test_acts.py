@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pymongo import AsyncMongoClient
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from tests.integration.test_groups import make_group
 from tests.support.json_client import JsonClient
@@ -158,6 +159,30 @@ async def test_repeated_act_is_answered_as_it_was(node: Node) -> None:
     alice.send(cmd=10, dstid=bob.id, content="two", cid="c1")
     assert (await alice.expect(cmd=2))["reason"] == "cid-reused"
     assert len(await alice.history(10, bob.id)) == 3
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_file_of_a_recalled_message_is_gone(node: Node) -> None:
+    """The picture and its preview; another's file that was only passed on stays."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    addresses = []
+    for name in ("a.png", "b.png"):
+        slot = {"name": name, "size": 3, "type": "image/png"}
+        status, offer = await alice.call("POST", "/api/uploads", slot)
+        assert status == 201
+        addresses.append(offer["get"])
+        request = HTTPRequest(offer["put"], "PUT", offer["headers"], b"png")
+        assert (await AsyncHTTPClient().fetch(request)).code == 201
+    url, pic = addresses
+    alice.send(cmd=10, dstid=bob.id, media=4, url=url, pic=pic, cid="c1")
+    sent = await alice.expect(cmd=1)
+    bob.send(cmd=10, dstid=alice.id, media=4, url=url, cid="c1")
+    passed_on = await bob.expect(cmd=1)
+    await bob.act(RECALL, 10, alice.id, passed_on["id"], "c2")
+    assert (await AsyncHTTPClient().fetch(url)).code == 200
+    await alice.act(RECALL, 10, bob.id, sent["id"], "c2")
+    for address in addresses:
+        assert (await AsyncHTTPClient().fetch(address, raise_error=False)).code == 404
 
 
 @pytest.mark.gen_test(timeout=60)

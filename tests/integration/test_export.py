@@ -57,6 +57,7 @@ async def test_export_has_what_was_said_and_nothing_of_others(node: Node) -> Non
         "app_passwords",
         "groups",
         "conversations",
+        "files",
         "messages",
         "group_messages",
     }

@@ -179,6 +179,7 @@ class TwoNodes:
         self.proxy_port = free_port()
         shared = {
             "TANDEM_AUTH_SIGNING_KEY": base64.b64encode(os.urandom(32)).decode(),
+            "TANDEM_FILES_DIR": str(directory / "files"),
             "TANDEM_BUS_URL": self.nats.url_at(self.proxy_port) if behind_proxy else self.nats.url,
             **(env or {}),
         }

@@ -365,3 +365,22 @@ def test_production_example_is_valid_and_closed(tmp_path: Path) -> None:
     assert settings.auth.registration == "closed"
     assert settings.xmpp.plaintext == "never"
     assert set(tomllib.loads(example.read_text())) <= set(Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("url", ["https://files.example.org", "http://[::1]:8081/a/files/", ""])
+def test_address_of_files_may_have_a_path(url: str) -> None:
+    """They may be served under a name of their own, or below one."""
+    assert with_env(FILES_URL=url).files.url == url
+
+
+@pytest.mark.parametrize("url", ["files.example.org", "https://h/a?b", "https://h/a b", "ftp://h"])
+def test_what_is_no_address_of_files_is_told(url: str) -> None:
+    """It would end up in every message with a file."""
+    (problem,) = problems(FILES_URL=url)
+    assert problem.startswith("files.url: ")
+
+
+def test_a_day_of_uploads_has_room_for_one_file() -> None:
+    """Else the largest allowed file would never be allowed."""
+    (problem,) = problems(FILES_BYTES_PER_DAY="1000")
+    assert problem.startswith("files.bytes_per_day: must be at least files.upload_bytes")

@@ -1,0 +1,116 @@
+"""The nginx configuration of docs/operating.md that serves files from the disk."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+
+from tests.support.cluster import wait_for
+from tests.support.json_client import JsonClient, http
+from tests.support.node import ROOT, Node
+from tests.support.ports import free_port
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""
+
+pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed")
+
+KNOWN_TO_NGINX = ("image/png", "video/webm", "audio/x-wav", "text/plain", "application/pdf")
+SAME = (
+    "Cache-Control",
+    "Content-Length",
+    "Content-Security-Policy",
+    "Content-Type",
+    "Cross-Origin-Resource-Policy",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+    "Access-Control-Allow-Origin",
+    "Vary",
+)
+
+
+@pytest.fixture
+def proxied(own_node: Node) -> Iterator[Node]:
+    """A node behind such an nginx."""
+    port = free_port()
+    base = own_node.directory
+    own_node.env["TANDEM_FILES_URL"] = f"http://127.0.0.1:{port}/files"
+    own_node.start()
+    blocks = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/operating.md").read_text(), re.DOTALL)
+    (config,) = (block for block in blocks if "from-disk" in block)
+    config = re.sub(r"listen .*;", f"listen 127.0.0.1:{port};", config)
+    config = re.sub(r"ssl_certificate\w* .*;", "", config)
+    config = config.replace("127.0.0.1:8080", f"127.0.0.1:{own_node.port}")
+    config = config.replace("/srv/tandem/files/", f"{base}/var/files/")
+    config = config.replace("https://chat.example.org", own_node.url)
+    whole = base / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    paths = "".join(
+        f"{kind}_temp_path {base}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole.write_text(
+        f"{user} daemon off; pid {base}/nginx.pid; error_log {base}/nginx.log;\n"
+        f"events {{}}\nhttp {{ {paths}\n{config}\n}}\n"
+    )
+    with subprocess.Popen([NGINX, "-c", str(whole), "-e", f"{base}/nginx.log"]) as nginx:
+        wait_for((base / "nginx.pid").exists, 10, "nginx does not start")
+        yield own_node
+        nginx.terminate()
+    assert own_node.stop() == 0
+    assert own_node.stray_log_lines() == []
+
+
+async def fetch(method: str, url: str, body: bytes | None = None, **headers: str) -> HTTPResponse:
+    request = HTTPRequest(
+        url, method, headers, body, allow_nonstandard_methods=True, decompress_response=False
+    )
+    return await AsyncHTTPClient().fetch(request, raise_error=False)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_nginx_serves_files_with_the_headers_of_the_server(proxied: Node) -> None:
+    """Uploaded through it, served by it alone, shown or downloaded as the server would have it."""
+    alice = await JsonClient.register(proxied)
+    for kind, how in (
+        ("image/png", "inline"),
+        ("video/webm", "inline"),
+        ("audio/x-wav", "inline"),
+        ("text/plain", "inline"),
+        ("text/html", "attachment"),
+        ("image/svg+xml", "attachment"),
+        ("text/javascript", "attachment"),
+        ("application/x.image-png", "attachment"),
+        ("application/pdf", "attachment"),
+    ):
+        body = {"name": "写真 1.png", "size": 100_000, "type": kind}
+        status, offer, _ = await http(proxied, "POST", "/api/uploads", body, token=alice.token)
+        assert status == 201, offer
+        put = await fetch("PUT", offer["put"], b"x" * 100_000, **offer["headers"])
+        assert put.code == 201
+        ours = await fetch("GET", proxied.url + urlsplit(offer["get"]).path, Origin=proxied.url)
+        for method in ("GET", "HEAD"):
+            theirs = await fetch(method, offer["get"], Origin=proxied.url)
+            assert theirs.code == 200
+            assert theirs.headers["Server"].startswith("nginx")
+            for name in SAME:
+                expected = ours.headers[name]
+                if name == "Content-Type" and kind not in KNOWN_TO_NGINX:
+                    expected = "application/octet-stream"
+                assert theirs.headers[name] == expected, (kind, name)
+            assert theirs.headers["Content-Disposition"] == (
+                f"{how}; filename*=UTF-8''%E5%86%99%E7%9C%9F%201.png"
+            )
+        assert ours.headers["Content-Disposition"].startswith(how)
+        part = await fetch("GET", offer["get"], Range="bytes=5-9")
+        assert (part.code, part.body) == (206, b"xxxxx")
+        assert (await fetch("GET", offer["get"] + "x/..%2f..")).code == 404
+        again = await fetch("PUT", offer["put"], b"y" * 100_000, **offer["headers"])
+        assert again.code == 409
+    base = offer["get"].rsplit("/files/")[0]
+    for path in ("/from-disk/", "/files/incoming/x", "/files/", "/files/../signing.key"):
+        assert (await fetch("GET", base + path)).code == 404
