@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from handlers.pipe import keeper
 from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.audience import Audience
+from server.blocks import Blocks
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
 from server.bus.natsd import NatsdError, PrivateNats
 from server.changes import Changes
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
+from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
 from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
@@ -37,6 +39,7 @@ from server.model import Message
 from server.offline import Offline
 from server.passwords import Passwords
 from server.ports import Bus
+from server.presence import PresenceHint, Presences
 from server.process import is_free
 from server.registry import Registry
 from server.router import Router
@@ -55,7 +58,7 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
-BODIES = (Message, GroupChange, Presence)
+BODIES = (Message, GroupChange, Presence, ContactChange, PresenceHint)
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
@@ -146,10 +149,12 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         changes=changes,
         audience=audience,
     )
+    blocks = Blocks(store.blocks, changes)
     router = Router(
         clients,
         accounts,
         groups,
+        blocks,
         bus,
         metrics,
         SendRate(settings.limits),
@@ -170,8 +175,35 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
     )
     registry = None
-    if audience is None:
+    if audience is not None:
+        registry = Registry(
+            store.connections,
+            changes,
+            clients,
+            connections_per_user=clients.connections_per_user,
+            give=router.give_out,
+            lost=audience.hurry,
+        )
+    presence = Presences(
+        clients,
+        store.presences,
+        registry,
+        watchers=lambda userid: contacts.watchers(userid),
+        notify=router.notify,
+    )
+    contacts = Contacts(
+        store.contacts,
+        accounts,
+        blocks,
+        settings.limits,
+        presence=presence,
+        notify=router.notify,
+        changes=changes,
+    )
+    if audience is None or registry is None:
         bus.listen(router.give_out, changes.poked, lambda: None)
+        presence.start()
+        stack.push_async_callback(presence.close)
     else:
         sequence = audience.sequence = Sequence(
             store.messages,
@@ -183,14 +215,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         )
         stack.push_async_callback(sequence.close)
         metrics.bus, metrics.sequence = bus, sequence
-        registry = Registry(
-            store.connections,
-            changes,
-            clients,
-            connections_per_user=clients.connections_per_user,
-            give=router.give_out,
-            lost=audience.hurry,
-        )
+        registry.settle = presence.settle
         tails = Tails(
             store.tails,
             registry.node_id,
@@ -207,7 +232,8 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stack.push_async_callback(audience.close)
         await tails.start()
         stack.push_async_callback(tails.close)
-    await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
+    caches = (tokens, accounts, groups, contacts, blocks)
+    await changes.start(lambda: _start_over(caches, clients))
     stack.push_async_callback(changes.close)
     await bus.open()
     offline = Offline(store.accounts)
@@ -218,8 +244,11 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         accounts=accounts,
         tokens=tokens,
         groups=groups,
+        contacts=contacts,
+        blocks=blocks,
+        presence=presence,
         clients=clients,
-        connections=Connections(clients, addresses, metrics, audience, registry),
+        connections=Connections(clients, addresses, metrics, audience, registry, presence),
         addresses=addresses,
         router=router,
         writer=writer,
@@ -234,9 +263,11 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     )
 
 
-def _start_over(tokens: Tokens, accounts: Accounts, groups: Groups, clients: ClientMap) -> None:
+def _start_over(
+    caches: Iterable[Tokens | Accounts | Groups | Contacts | Blocks], clients: ClientMap
+) -> None:
     """What is in memory may be out of date, and whose session lives is not known."""
-    for cache in (tokens, accounts, groups):
+    for cache in caches:
         cache.forget_all()
     for node in clients.everyone():
         node.end(Close.RESTART)

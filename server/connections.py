@@ -7,6 +7,7 @@ from server.clients import AddressCounter, ClientMap, ClientNode
 from server.errors import Close
 from server.metrics import Metrics
 from server.model import User
+from server.presence import Presences
 from server.registry import Registry
 
 
@@ -20,11 +21,13 @@ class Connections:
         metrics: Metrics,
         audience: Audience | None,
         registry: Registry | None,
+        presence: Presences,
     ) -> None:
         self._clients = clients
         self._addresses = addresses
         self._metrics = metrics
         self._audience = audience
+        self._presence = presence
         self.registry = registry
 
     async def arrive(self, userid: int) -> None:
@@ -45,10 +48,10 @@ class Connections:
             resource = f"{wanted or 'r'}-{secrets.token_hex(4)}"
         return "", resource
 
-    def disclaim(self, key: str) -> None:
+    def disclaim(self, key: str, userid: int) -> None:
         """The connection was gone before it was bound."""
         if self.registry is not None:
-            self.registry.unbound(key)
+            self.registry.unbound(key, userid)
 
     def bind(self, node: ClientNode) -> None:
         """A connection can be written to from now on. The user's oldest gives way to it.
@@ -69,4 +72,5 @@ class Connections:
         self._addresses.leave(node.address)
         self._metrics.disconnected(node.codec.name)
         if self.registry is not None:
-            self.registry.unbound(node.key)
+            self.registry.unbound(node.key, node.userid)
+        self._presence.left(node)

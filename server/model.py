@@ -5,7 +5,7 @@ document in the history and what an XMPP stanza is made from. ``docs/wire.md`` l
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,7 @@ VOID = 9
 SINGLE = 10
 GROUP = 11
 TYPING = 13
+PRESENCE = 20
 
 MAX_ID = 2**53 - 1
 """Largest integer that JavaScript reads exactly."""
@@ -94,6 +95,20 @@ class User(msgspec.Struct, gc=False):
     avatar: str = ""
     sex: str = ""
     memo: str = ""
+
+
+State = Literal["online", "away", "dnd", "offline"]
+
+
+class Shown(NamedTuple):
+    """What one connection, or a user, shows to contacts. ``at``: since when, milliseconds."""
+
+    state: State
+    memo: str
+    at: int
+
+
+OFFLINE = Shown("offline", "", 0)
 
 
 Role = Literal["owner", "admin", "member"]

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from server.accounts import Accounts
+from server.blocks import Blocks
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
+from server.contacts import Contacts
 from server.groups import Groups
 from server.history import History
 from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
+from server.presence import Presences
 from server.router import Router
 from server.settings import Settings
 from server.siblings import Siblings
@@ -30,6 +33,9 @@ class Services:
     accounts: Accounts
     tokens: Tokens
     groups: Groups
+    contacts: Contacts
+    blocks: Blocks
+    presence: Presences
     clients: ClientMap
     connections: Connections
     addresses: AddressCounter

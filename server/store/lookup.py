@@ -1,6 +1,7 @@
 """Documents by one field, many at once: thousands who come back together cost few queries."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from server.ports import Document
@@ -12,11 +13,18 @@ MOST = 1000
 
 
 class Lookup:
-    """What is asked for while a query is under way is found together by the next one."""
+    """What is asked for while a query is under way is found together by the next one.
 
-    def __init__(self, collection: Collection, field: str = "_id") -> None:
+    ``field`` may be a list: such a document is found by each of its entries. ``fields``: what is
+    wanted of a document, if not all of it.
+    """
+
+    def __init__(
+        self, collection: Collection, field: str = "_id", fields: Sequence[str] | None = None
+    ) -> None:
         self._collection = collection
         self._field = field
+        self._fields = fields
         self._asked: dict[Any, asyncio.Future[list[Document]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -43,9 +51,12 @@ class Lookup:
                 asked = {key: self._asked.pop(key) for key in keys}
                 found: dict[Any, list[Document]] = {key: [] for key in keys}
                 with storage():
-                    query = self._collection.find({self._field: {"$in": keys}})
+                    query = self._collection.find({self._field: {"$in": keys}}, self._fields)
                     for document in await query.to_list(None):
-                        found[document[self._field]].append(document)
+                        value = document[self._field]
+                        for key in value if isinstance(value, list) else (value,):
+                            if key in found:
+                                found[key].append(document)
                 for key, answer in asked.items():
                     answer.set_result(found[key])
                 asked = {}
