@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 MEMO_CHARS = 1000
 REST_S = 0.1
 """Between two looks on a service of one node; with several, the registry says when."""
-MOST = 1000
-"""Users looked at together."""
+MOST = 200
+"""Users looked at together: some thousand hints, for which messages wait a few dozen ms."""
 
 _STATES: dict[str, State] = {state: state for state in get_args(State)}
 _RANKS: dict[State, int] = {"offline": 0, "away": 1, "dnd": 2, "online": 3}

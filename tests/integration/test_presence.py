@@ -23,9 +23,10 @@ def own_nodes(tmp_path: Path) -> Iterator[TwoNodes]:
 
 
 async def friends(node: Node) -> tuple[JsonClient, JsonClient]:
-    """Contacts; the second is not connected."""
+    """Contacts. The first is known to be online, the second is not connected."""
     alice, bob = await JsonClient.online(node), await JsonClient.register(node)
     await befriend(alice, bob)
+    await shows(bob, alice, "online")
     return alice, bob
 
 
@@ -33,6 +34,13 @@ async def shown(viewer: JsonClient, other: JsonClient) -> tuple[str, str]:
     """What the viewer's list says of a contact."""
     contact = (await contacts(viewer))[other.id]
     return contact["presence"], contact["status"]
+
+
+async def shows(viewer: JsonClient, other: JsonClient, state: str, timeout_s: float = 5) -> None:
+    """Waits until the viewer's list says so."""
+    async with asyncio.timeout(timeout_s):
+        while (await shown(viewer, other))[0] != state:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 @dialogue
@@ -183,7 +191,6 @@ async def test_xmpp_user_is_seen_by_a_json_contact(node: Node) -> None:
     assert await alice.settled() == []
 
 
-@dialogue
 @pytest.mark.gen_test(timeout=30)
 async def test_presence_counts_against_the_rate_of_sending(own_node: Node) -> None:
     own_node.env |= {
@@ -220,7 +227,7 @@ async def test_devices_that_come_at_once_on_two_nodes_are_told_once(two_nodes: T
 async def test_killed_nodes_users_are_offline_unless_they_are_elsewhere(
     own_nodes: TwoNodes,
 ) -> None:
-    """Their contacts hear it when the node's lease runs out, and one who is back before does not."""
+    """Their contacts hear it when the node's lease runs out."""
     one, two = own_nodes.nodes
     alice = await JsonClient.register(own_nodes)
     alice.node = one
@@ -267,9 +274,7 @@ async def test_users_of_a_service_that_was_killed_as_a_whole_are_offline(
         node.kill()
     one.start()
     alice.node = one
-    async with asyncio.timeout(45):
-        while await shown(alice, bob) != ("offline", ""):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+    await shows(alice, bob, "offline", 45)
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -39,7 +39,7 @@ async def befriend(one: JsonClient, other: JsonClient) -> None:
         if client.socket is not None:
             await client.expect(cmd=21, event="accepted", userid=friend.id)
             if friend.socket is not None:
-                await client.expect(cmd=20, userid=friend.id, state="online")
+                await client.expect(cmd=20, userid=friend.id)
 
 
 async def block(client: JsonClient, other: JsonClient) -> None:
