@@ -46,7 +46,7 @@ class OwnContacts(ApiHandler):
         contacts = self.services.contacts
         return ContactList(*await contacts.of_user(self.identity.userid, query.after, query.limit))
 
-    @endpoint("no-such-user", "blocked", "slow-down", status=201)
+    @endpoint("bad-field", "no-such-user", "blocked", "slow-down", status=201)
     async def post(self, body: NewContact) -> ContactView:
         """Ask somebody to become a contact, or accept who has asked.
 
@@ -60,7 +60,7 @@ class OwnContacts(ApiHandler):
 class OneContact(ApiHandler):
     """``/api/contacts/{id}``"""
 
-    @endpoint("no-such-user")
+    @endpoint("bad-field", "no-such-user")
     async def patch(self, id: int, body: ContactName) -> ContactView:
         """Change one's own name for a contact."""
         contacts, userid = self.services.contacts, self.identity.userid

@@ -33,13 +33,14 @@ class Blocks:
 
     async def load(self, userid: int) -> frozenset[int]:
         """Whom the user blocks. Raises ``StorageAway``."""
-        while (known := self._cache.get(userid)) is None:
+        known = self._cache.get(userid)
+        if known is None:
             forgotten = self._forgotten
-            found = await self._store.of_user(userid)
-            if forgotten == self._forgotten:
-                if len(self._cache) >= CACHED:
+            known = frozenset(await self._store.of_user(userid)) or _NOBODY
+            if forgotten == self._forgotten:  # else it may be out of date already
+                if len(self._cache) >= CACHED and userid not in self._cache:
                     del self._cache[next(iter(self._cache))]
-                self._cache[userid] = frozenset(found) if found else _NOBODY
+                self._cache[userid] = known
         return known
 
     def check(self, sender: int, recipient: int) -> bool:

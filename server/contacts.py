@@ -206,16 +206,18 @@ class Contacts:
 
         Raises ``StorageAway``.
         """
-        while (known := self._watchers.get(userid)) is None:
+        known = self._watchers.get(userid)
+        if known is None:
             forgotten = self._forgotten
             found = await self._store.watchers(userid)
             if found:
                 apart = {*await self._blocks.load(userid), *await self._blocks.blockers(userid)}
                 found = [other for other in found if other not in apart]
-            if forgotten == self._forgotten:
-                if len(self._watchers) >= CACHED:
+            known = tuple(found)
+            if forgotten == self._forgotten:  # else it may be out of date already
+                if len(self._watchers) >= CACHED and userid not in self._watchers:
                     del self._watchers[next(iter(self._watchers))]
-                self._watchers[userid] = tuple(found)
+                self._watchers[userid] = known
         return known
 
     async def forget_user(self, userid: int) -> None:

@@ -1,21 +1,16 @@
 """What is left of a deleted account, and what can be handed out of it: contacts and blocks."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handlers.json_codec import JsonCodec
-from server.app import build
 from server.clients import ClientNode
 from server.model import User
 from server.services import Services
-from server.settings import load
-from tests.support.node import QUICK
-from tests.support.ports import free_port
+from tests.support.house import house
 
 
 class Ear:
@@ -31,17 +26,6 @@ class Ear:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
-
-
-@asynccontextmanager
-async def house(directory: Path) -> AsyncIterator[Services]:
-    """A node's parts without its listeners."""
-    ports = {f"TANDEM_{name}_PORT": str(free_port()) for name in ("HTTP", "XMPP")}
-    settings = load(None, {**QUICK, **ports, "TANDEM_DATA_DIR": str(directory)})
-    async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(build(settings, stack))
-        yield services
-        await services.writer.close(1)
 
 
 async def users(services: Services, count: int) -> list[User]:

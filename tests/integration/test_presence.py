@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 
+from server.model import OFFLINE, Shown
+from server.presence import Presences, best
 from tests.support.contacts import befriend, call, contacts
+from tests.support.house import house
 from tests.support.json_client import JsonClient
 from tests.support.node import Node, TwoNodes
 from tests.support.xmpp_client import XmppClient
@@ -272,9 +278,13 @@ async def test_users_of_a_service_that_was_killed_as_a_whole_are_offline(
     await alice.expect(cmd=20, userid=bob.id, state="online")
     for node in own_nodes.nodes:
         node.kill()
+    async with AsyncMongoClient[dict[str, Any]](one.mongodb_url) as client:
+        # As if it had been long ago: their leases have run out.
+        past = datetime.now(UTC) - timedelta(minutes=1)
+        await client.tandem.nodes.update_many({}, {"$set": {"expires": past}})
     one.start()
     alice.node = one
-    await shows(alice, bob, "offline", 45)
+    await shows(alice, bob, "offline", 10)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -292,3 +302,63 @@ async def test_stopping_node_takes_its_users_presence_along(own_nodes: TwoNodes)
     two.signal(15)
     assert (await alice.expect(cmd=20))["state"] == "offline"
     assert await two.stopped() == 0
+
+
+class Book:
+    """A registry of which only what it says of connections is needed. ``readers`` meet there."""
+
+    def __init__(self, readers: int) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._readers = asyncio.Barrier(readers)
+        self.reads = 0
+
+    async def connections(self, userids: list[int]) -> list[dict[str, Any]]:
+        found = [row for row in self.rows if row["userid"] in userids]
+        self.reads += 1
+        if self.reads <= self._readers.parties:
+            await self._readers.wait()
+        return found
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path) -> None:
+    """Both have read the same, and try to replace it: the later one looks again."""
+    async with house(tmp_path / "var") as services:
+        told: list[tuple[int, str]] = []
+        book: Any = Book(2)
+        users = [10_000 + n for n in range(250)]
+        book.rows = [
+            {"userid": user, "state": "online", "memo": "", "at": 1} for user in users[::2]
+        ]
+
+        async def watchers(userid: int) -> tuple[int, ...]:
+            return (1,)
+
+        nothing: Any = None
+        nodes = [
+            Presences(
+                nothing,
+                services.store.presences,
+                book,
+                watchers=watchers,
+                notify=lambda _, hint: told.append((hint.userid, hint.state)),
+            )
+            for _ in range(2)
+        ]
+        await asyncio.gather(*(node.settle(users) for node in nodes))
+        assert sorted(told) == [(user, "online") for user in users[::2]]
+        assert set(await nodes[0].of(users)) == set(users[::2])
+        told.clear()
+        book.rows = []
+        for node in nodes:
+            await node.settle(users)
+        assert sorted(told) == [(user, "offline") for user in users[::2]]
+        assert await nodes[0].of(users) == {}
+
+
+def test_best_is_online_before_dnd_before_away_and_of_equal_ones_the_latest() -> None:
+    away, dnd, late = Shown("away", "", 9), Shown("dnd", "early", 1), Shown("dnd", "late", 2)
+    assert best([]) == OFFLINE
+    assert best([OFFLINE, away]) == away
+    assert best([away, late, dnd]) == late
+    assert best([dnd, away, Shown("online", "", 0), late]).state == "online"
