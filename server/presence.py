@@ -121,13 +121,17 @@ class Presences:
         waiting = list(userids)
         while waiting:
             some, waiting = waiting[:MOST], waiting[MOST:]
+            # In memory now, they are told in the turn in which it is noted: mostly then, who becomes
+            # a contact meanwhile is told once, by :meth:`introduce` or from here.
+            await asyncio.gather(*map(self._known_watchers, some))
             if self._registry is None:
                 changed = self._note_here(some)
             else:
                 changed, again = await self._note(some, self._registry)
                 waiting += again
-            if changed:
-                await asyncio.gather(*(self._tell_watchers(*each) for each in changed.items()))
+            for userid, shown in changed.items():
+                if watchers := await self._known_watchers(userid):
+                    self._tell(watchers, userid, shown)
 
     def _touch(self, userid: int) -> None:
         self._touched.add(userid)
@@ -183,14 +187,12 @@ class Presences:
         )
         return {userid: each for userid, each in changed.items() if userid not in again}, again
 
-    async def _tell_watchers(self, userid: int, shown: Shown) -> None:
+    async def _known_watchers(self, userid: int) -> Collection[int]:
         try:
-            watchers = await self._watchers(userid)
+            return await self._watchers(userid)
         except StorageAway:
             log.info("presence_not_told user=%d", userid)
-        else:
-            if watchers:
-                self._tell(watchers, userid, shown)
+            return ()
 
     def _tell(self, viewers: Collection[int], userid: int, shown: Shown) -> None:
         self._notify(viewers, PresenceHint(PRESENCE, userid, shown.state, shown.memo))

@@ -170,7 +170,7 @@ async def test_only_contacts_are_told(node: Node) -> None:
         await client.expect(cmd=21, event="removed")
     dave = await JsonClient.online(node)
     await befriend(dave, bob)
-    await bob.settled()
+    await alice.settled()
     bob.send(cmd=20, state="dnd")
     await dave.expect(cmd=20, state="dnd")
     assert await alice.settled() == await carol.settled() == []
@@ -304,18 +304,23 @@ async def test_stopping_node_takes_its_users_presence_along(own_nodes: TwoNodes)
     assert await two.stopped() == 0
 
 
-class Book:
-    """A registry of which only what it says of connections is needed. ``readers`` meet there."""
+class Meeting:
+    """The store, and what a registry says of connections. The first two readers leave together."""
 
-    def __init__(self, readers: int) -> None:
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._readers = asyncio.Barrier(2)
+        self._reads = 0
+        self.replace = store.replace
         self.rows: list[dict[str, Any]] = []
-        self._readers = asyncio.Barrier(readers)
-        self.reads = 0
 
     async def connections(self, userids: list[int]) -> list[dict[str, Any]]:
-        found = [row for row in self.rows if row["userid"] in userids]
-        self.reads += 1
-        if self.reads <= self._readers.parties:
+        return [row for row in self.rows if row["userid"] in userids]
+
+    async def of_users(self, userids: list[int]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._store.of_users(userids)
+        self._reads += 1
+        if self._reads <= 2:
             await self._readers.wait()
         return found
 
@@ -325,9 +330,9 @@ async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path)
     """Both have read the same, and try to replace it: the later one looks again."""
     async with house(tmp_path / "var") as services:
         told: list[tuple[int, str]] = []
-        book: Any = Book(2)
+        meeting: Any = Meeting(services.store.presences)
         users = [10_000 + n for n in range(250)]
-        book.rows = [
+        meeting.rows = [
             {"userid": user, "state": "online", "memo": "", "at": 1} for user in users[::2]
         ]
 
@@ -338,8 +343,8 @@ async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path)
         nodes = [
             Presences(
                 nothing,
-                services.store.presences,
-                book,
+                meeting,
+                meeting,
                 watchers=watchers,
                 notify=lambda _, hint: told.append((hint.userid, hint.state)),
             )
@@ -349,7 +354,7 @@ async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path)
         assert sorted(told) == [(user, "online") for user in users[::2]]
         assert set(await nodes[0].of(users)) == set(users[::2])
         told.clear()
-        book.rows = []
+        meeting.rows = []
         for node in nodes:
             await node.settle(users)
         assert sorted(told) == [(user, "offline") for user in users[::2]]
