@@ -273,8 +273,7 @@ class Contacts:
             raise ChatError("too-long", "this user has too many requests already")
 
     async def _check_room(self, userid: int, pair: Document) -> None:
-        own = str(userid) in pair["items"] or (await self._store.count(userid))[0] < self._most
-        if not own:
+        if str(userid) not in pair["items"] and (await self._store.count(userid))[0] >= self._most:
             raise ChatError("too-long", f"at most {self._most} contacts")
 
     async def _agree(self, pair: Document, userid: int) -> None:

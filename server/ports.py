@@ -228,7 +228,7 @@ class PresenceStore(Protocol):
 
 
 class ContactStore(Protocol):
-    """Pairs of users, as :mod:`server.contacts` describes them. ``v`` counts a pair's changes."""
+    """Pairs of users, see :mod:`server.contacts`. ``v``: another one after each change."""
 
     async def get(self, pair: str) -> Document | None: ...
 

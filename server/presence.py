@@ -121,8 +121,8 @@ class Presences:
         waiting = list(userids)
         while waiting:
             some, waiting = waiting[:MOST], waiting[MOST:]
-            # In memory now, they are told in the turn in which it is noted: mostly then, who becomes
-            # a contact meanwhile is told once, by :meth:`introduce` or from here.
+            # In memory then, so that telling follows noting in one turn: who becomes a contact
+            # meanwhile is told from here or by :meth:`introduce`, and hardly ever twice.
             await asyncio.gather(*map(self._known_watchers, some))
             if self._registry is None:
                 changed = self._note_here(some)
@@ -191,7 +191,7 @@ class Presences:
         try:
             return await self._watchers(userid)
         except StorageAway:
-            log.info("presence_not_told user=%d", userid)
+            log.debug("presence_not_told user=%d", userid)
             return ()
 
     def _tell(self, viewers: Collection[int], userid: int, shown: Shown) -> None:

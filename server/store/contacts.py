@@ -1,5 +1,7 @@
 """Pairs of users who are contacts or asked to be, and who blocks whom."""
 
+import time
+
 from pymongo.errors import DuplicateKeyError
 
 from server.ports import Document
@@ -20,11 +22,11 @@ class MongoContacts:
             return await self._contacts.find_one({"_id": pair})
 
     async def put(self, document: Document) -> bool:
-        version = document.get("v", 0)
-        newer = {**document, "v": version + 1}
+        # Of a pair that was removed and made anew, no version comes again.
+        newer = {**document, "v": time.time_ns()}
         with storage():
-            if version:
-                known = {"_id": document["_id"], "v": version}
+            if "v" in document:
+                known = {"_id": document["_id"], "v": document["v"]}
                 result = await self._contacts.replace_one(known, newer)
                 return bool(result.matched_count)
             try:
