@@ -27,7 +27,17 @@ from server.clients import ClientNode, Pending, now_ms
 from server.errors import ChatError, Close, StorageAway
 from server.inbox import Conversation
 from server.limits import Patience
-from server.model import ACTS, GROUP, MAX_ID, RECEIPT, SINGLE, TYPING, Message, User
+from server.model import (
+    ACTS,
+    GROUP,
+    MAX_ID,
+    PRESENCE,
+    RECEIPT,
+    SINGLE,
+    TYPING,
+    Message,
+    User,
+)
 from server.services import Services
 from server.tokens import Identity
 
@@ -154,6 +164,7 @@ class ChatSession:
         self._max_depth = services.settings.limits.frame_depth
         self._patience = Patience(services.settings.limits)
         services.connections.bind(node)
+        services.presence.show(node, "online")
 
     def on_message(self, payload: bytes) -> Pending:
         """One text frame. Returns what has to be awaited before the next one."""
@@ -163,10 +174,12 @@ class ChatSession:
             self._refuse(error, *reference(payload))
             return None
         cmd = message.cmd
-        if cmd in (SINGLE, GROUP, TYPING):
+        if cmd in (SINGLE, GROUP, TYPING, PRESENCE):
             try:
                 if cmd == TYPING:
                     pending = self._router.typing(message, self._node)
+                elif cmd == PRESENCE:
+                    return self._show(message)
                 else:
                     pending = self._router.submit(message, self._node)
             except ChatError as error:
@@ -192,6 +205,14 @@ class ChatSession:
     def on_close(self) -> None:
         """The connection is gone."""
         self._services.connections.unbind(self._node)
+
+    def _show(self, message: Message) -> Pending:
+        node = self._node
+        if message.userid not in (0, node.userid):
+            raise ChatError("bad-field", "userid must be your own or left out")
+        self._router.count(node)
+        self._services.presence.show(node, message.state, message.memo)
+        return None
 
     async def _submitted(self, pending: Awaitable[None], cid: str) -> None:
         try:

@@ -12,7 +12,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, stream_request_body
 
-from handlers import account, groups, history, invitations, login, ops, profile, uploads
+from handlers import account, contacts, groups, history, invitations, login, ops, profile, uploads
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
 from handlers.files import FileHandler
@@ -45,6 +45,11 @@ ROUTES: tuple[Route, ...] = (
     ("/api/me/export", account.OwnExport),
     ("/api/users", profile.UserSearch),
     ("/api/users/{id}", profile.UserProfile),
+    ("/api/contacts", contacts.OwnContacts),
+    ("/api/contacts/{id}", contacts.OneContact),
+    ("/api/contacts/{id}/accept", contacts.Acceptance),
+    ("/api/blocks", contacts.OwnBlocks),
+    ("/api/blocks/{id}", contacts.OneBlock),
     ("/api/groups", groups.OwnGroups),
     ("/api/groups/{gid}", groups.OneGroup),
     ("/api/groups/{gid}/members", groups.GroupMembers),

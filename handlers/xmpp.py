@@ -17,8 +17,9 @@ from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
 from server.limits import Patience
 from server.model import ACTS, RECEIPT, SINGLE, TYPING, Message, User
+from server.presence import MEMO_CHARS
 from server.services import Services
-from stanzas import jid, messages, ns, replies
+from stanzas import jid, messages, ns, presence, replies
 from stanzas.stream import Event, Kind, Stream
 from stanzas.xml import Element, XmlError, attribute, serialise, text
 
@@ -308,7 +309,7 @@ class XmppSession:
         await services.connections.arrive(user.id)
         key, resource = await services.connections.claim(user, wanted)
         if self._is_closed:
-            services.connections.disclaim(key)
+            services.connections.disclaim(key, user.id)
             return
         node = XmppNode(
             user,
@@ -342,13 +343,21 @@ class XmppSession:
         first, could_receive = not self._presence, self._priority >= 0
         if kind == "unavailable":
             self._presence, self._priority = "", -1
-            return None if first else self._announce(self._unavailable())
+            if first:
+                return None
+            self._show("offline")
+            return self._announce(self._unavailable())
         self._priority = _priority(stanza)
         self._presence = self._stamped(stanza)
+        self._show(*presence.shown(stanza, MEMO_CHARS))
         may_receive = self._priority >= 0 and not could_receive
         if may_receive:
             self._held = []
         return self._announce(self._presence, first, may_receive)
+
+    def _show(self, state: str, memo: str = "") -> None:
+        if self.node is not None:
+            self.services.presence.show(self.node, state, memo)
 
     async def _announce(
         self, presence: str, first: bool = False, may_receive: bool = False

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -22,12 +22,14 @@ from server.accounts import Accounts
 from server.acts import Acts
 from server.app_passwords import AppPasswords
 from server.audience import Audience
+from server.blocks import Blocks
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
 from server.bus.natsd import NatsdError, PrivateNats
 from server.changes import Changes
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
+from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
 from server.deliveries import Presence
 from server.departure import Departures
@@ -48,6 +50,7 @@ from server.model import RECALL, Message
 from server.offline import Offline
 from server.passwords import Passwords
 from server.ports import Bus
+from server.presence import PresenceHint, Presences
 from server.process import is_free
 from server.profile import Profiles
 from server.receipts import Receipts
@@ -68,7 +71,7 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
-BODIES = (Message, GroupChange, Presence, ConversationSet)
+BODIES = (Message, GroupChange, Presence, ConversationSet, ContactChange, PresenceHint)
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
@@ -173,6 +176,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         store.accounts, accounts, passwords, last_seen, changes, settings.limits
     )
     audience = Audience(clients, bus, store.groups, store.messages) if bus.is_shared else None
+    blocks = Blocks(store.blocks, changes)
     groups = Groups(
         store.groups,
         accounts,
@@ -182,12 +186,14 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         notify=lambda *hint: router.notify(*hint),
         changes=changes,
         audience=audience,
+        blocks=lambda userid, by: blocks.blocks_user(by, by=userid),
     )
     acts = Acts(store.messages, settings.limits, key)
     router = Router(
         clients,
         accounts,
         groups,
+        blocks,
         bus,
         metrics,
         SendRate(settings.limits),
@@ -210,8 +216,35 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
     )
     registry = None
-    if audience is None:
+    if audience is not None:
+        registry = Registry(
+            store.connections,
+            changes,
+            clients,
+            connections_per_user=clients.connections_per_user,
+            give=router.give_out,
+            lost=audience.hurry,
+        )
+    presence = Presences(
+        clients,
+        store.presences,
+        registry,
+        watchers=lambda userid: contacts.watchers(userid),
+        notify=router.notify,
+    )
+    contacts = Contacts(
+        store.contacts,
+        accounts,
+        blocks,
+        settings.limits,
+        presence=presence,
+        notify=router.notify,
+        changes=changes,
+    )
+    if audience is None or registry is None:
         bus.listen(router.give_out, changes.poked, lambda: None)
+        presence.start()
+        stack.push_async_callback(presence.close)
     else:
         sequence = audience.sequence = Sequence(
             store.messages,
@@ -223,14 +256,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         )
         stack.push_async_callback(sequence.close)
         metrics.bus, metrics.sequence = bus, sequence
-        registry = Registry(
-            store.connections,
-            changes,
-            clients,
-            connections_per_user=clients.connections_per_user,
-            give=router.give_out,
-            lost=audience.hurry,
-        )
+        registry.settle = presence.settle
         tails = Tails(
             store.tails,
             registry.node_id,
@@ -247,7 +273,8 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stack.push_async_callback(audience.close)
         await tails.start()
         stack.push_async_callback(tails.close)
-    await changes.start(lambda: _start_over(tokens, accounts, groups, clients))
+    caches = (tokens, accounts, groups, contacts, blocks)
+    await changes.start(lambda: _start_over(caches, clients))
     stack.push_async_callback(changes.close)
     await bus.open()
     seal = Seal(key)
@@ -264,6 +291,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         store.messages,
         groups,
         accounts,
+        blocks,
         SendRate(settings.limits),
         publish=router.publish,
         group_members=settings.limits.receipt_members,
@@ -287,6 +315,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         (
             tokens.end_all,
             offline.forget_user,
+            contacts.forget_user,
             groups.forget_user,
             invitations.forget_user,
             inbox.forget_user,
@@ -300,6 +329,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             "profile": profiles.read,
             "sessions": tokens.sessions,
             "app_passwords": app_passwords.all,
+            "contacts": contacts.export,
             "groups": groups.export,
             "conversations": inbox.export,
             "files": uploads.export,
@@ -319,8 +349,13 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         tokens=tokens,
         groups=groups,
         invitations=invitations,
+        contacts=contacts,
+        blocks=blocks,
+        presence=presence,
         clients=clients,
-        connections=Connections(clients, addresses, metrics, audience, registry, last_seen),
+        connections=Connections(
+            clients, addresses, metrics, audience, registry, presence, last_seen
+        ),
         addresses=addresses,
         router=router,
         acts=acts,
@@ -344,9 +379,11 @@ async def _forget_files(uploads: Uploads, act: Message, target: Message) -> None
         await uploads.forget([one for one in (target.url, target.pic) if one], target.userid)
 
 
-def _start_over(tokens: Tokens, accounts: Accounts, groups: Groups, clients: ClientMap) -> None:
+def _start_over(
+    caches: Iterable[Tokens | Accounts | Groups | Contacts | Blocks], clients: ClientMap
+) -> None:
     """What is in memory may be out of date, and whose session lives is not known."""
-    for cache in (tokens, accounts, groups):
+    for cache in caches:
         cache.forget_all()
     for node in clients.everyone():
         node.end(Close.RESTART)

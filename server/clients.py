@@ -11,7 +11,7 @@ from typing import Protocol
 
 from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError, Close
-from server.model import Message, User
+from server.model import Message, Shown, User
 
 USERS_PER_SHARD = 100_000
 
@@ -63,6 +63,7 @@ class ClientNode:
     """One bound connection of one user.
 
     ``hint``: sends an encoded event, where it is wanted. ``key``: its name among all nodes'.
+    ``shown``: its presence, None while it has none.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class ClientNode:
         "pipe",
         "resource",
         "send",
+        "shown",
         "sid",
         "unanswered",
         "user",
@@ -103,6 +105,7 @@ class ClientNode:
         self.address = address
         self.key = key
         self.unanswered = 0
+        self.shown: Shown | None = None
 
     def deliver(self, data: bytes, message: Message) -> None:
         """Sends an encoded message. XMPP sessions that are not available override this."""

@@ -8,6 +8,7 @@ from server.errors import Close
 from server.last_seen import LastSeen
 from server.metrics import Metrics
 from server.model import User
+from server.presence import Presences
 from server.registry import Registry
 
 
@@ -21,12 +22,14 @@ class Connections:
         metrics: Metrics,
         audience: Audience | None,
         registry: Registry | None,
+        presence: Presences,
         last_seen: LastSeen | None = None,
     ) -> None:
         self._clients = clients
         self._addresses = addresses
         self._metrics = metrics
         self._audience = audience
+        self._presence = presence
         self.registry = registry
         self._last_seen = last_seen
 
@@ -48,10 +51,10 @@ class Connections:
             resource = f"{wanted or 'r'}-{secrets.token_hex(4)}"
         return "", resource
 
-    def disclaim(self, key: str) -> None:
+    def disclaim(self, key: str, userid: int) -> None:
         """The connection was gone before it was bound."""
         if self.registry is not None:
-            self.registry.unbound(key)
+            self.registry.unbound(key, userid)
 
     def bind(self, node: ClientNode) -> None:
         """A connection can be written to from now on. The user's oldest gives way to it.
@@ -74,7 +77,8 @@ class Connections:
         self._metrics.disconnected(node.codec.name)
         self._saw(node)
         if self.registry is not None:
-            self.registry.unbound(node.key)
+            self.registry.unbound(node.key, node.userid)
+        self._presence.left(node)
 
     def _saw(self, node: ClientNode) -> None:
         if self._last_seen is not None:

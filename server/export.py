@@ -38,6 +38,7 @@ class Exported(msgspec.Struct):
     profile: Me
     sessions: list[Session]
     app_passwords: list[AppPassword]
+    contacts: dict[str, Any]
     groups: list[dict[str, Any]]
     conversations: list[dict[str, Any]]
     files: list[dict[str, Any]]

@@ -21,6 +21,7 @@ EDIT = 15
 REACTION = 16
 ACTS = (RECALL, EDIT, REACTION)
 """Entries of a conversation's log that act on one of its messages, which ``ref`` names."""
+PRESENCE = 20
 
 MAX_ID = 2**53 - 1
 """Largest integer that JavaScript reads exactly."""
@@ -173,6 +174,20 @@ class User(msgspec.Struct, gc=False):
         if self.deleted:
             return "deleted account"
         return self.nickname or self.username or str(self.id)
+
+
+State = Literal["online", "away", "dnd", "offline"]
+
+
+class Shown(NamedTuple):
+    """What one connection, or a user, shows to contacts. ``at``: since when, milliseconds."""
+
+    state: State
+    memo: str
+    at: int
+
+
+OFFLINE = Shown("offline", "", 0)
 
 
 Role = Literal["owner", "admin", "member"]

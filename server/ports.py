@@ -295,7 +295,8 @@ class SessionStore(Protocol):
 
 
 class ConnectionStore(Protocol):
-    """Connections of all nodes, ``{_id, node, userid, since, resource?, presence?, farewell?}``.
+    """Connections of all nodes, ``{_id, node, userid, since, resource?, presence?, farewell?,
+    state?, memo?, at?}``.
 
     Unique: user and resource. And the leases of the nodes.
     """
@@ -308,11 +309,20 @@ class ConnectionStore(Protocol):
 
     async def set(self, key: str, fields: Mapping[str, Any]) -> None: ...
 
+    async def edit(self, edits: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets fields of several, by key."""
+
+    async def hush(self, keys: Sequence[str]) -> None:
+        """Takes away their ``state``."""
+
     async def remove(self, keys: Sequence[str]) -> None: ...
 
     async def of_users(self, userids: Sequence[int]) -> list[Document]: ...
 
     async def of_node(self, node: str) -> list[Document]: ...
+
+    async def nodes(self) -> list[str]:
+        """Those that have connections in the book, alive or not."""
 
     async def renew(self, node: str, lease_s: float) -> bool:
         """False: the lease had run out, or is the first."""
@@ -322,6 +332,62 @@ class ConnectionStore(Protocol):
 
     async def bury(self, node: str) -> None:
         """Forgets a node and its connections."""
+
+
+class PresenceStore(Protocol):
+    """What contacts were last told of a user: ``{_id: user id, state, memo, at, v}``.
+
+    ``v`` counts the changes, 0 for one that is not there.
+    """
+
+    async def of_users(self, userids: Sequence[int]) -> list[Document]: ...
+
+    async def replace(self, documents: Sequence[Document]) -> set[int]:
+        """Stores those whose ``v`` is still the present one, each with the next one.
+
+        The users of the others.
+        """
+
+
+class ContactStore(Protocol):
+    """Pairs of users, see :mod:`server.contacts`. ``v``: another one after each change."""
+
+    async def get(self, pair: str) -> Document | None: ...
+
+    async def put(self, document: Document) -> bool:
+        """Stores a new pair, or a changed one; False: somebody else did since it was read."""
+
+    async def remove(self, document: Document) -> bool:
+        """False: somebody else changed it since it was read."""
+
+    async def of_user(self, userid: int) -> list[Document]: ...
+
+    async def watchers(self, userid: int) -> list[int]:
+        """Who sees this user's presence; many such questions at once cost few queries."""
+
+    async def count(self, userid: int) -> tuple[int, int]:
+        """How many pairs the user has an item in, and how many only the others."""
+
+    async def forget(self, userid: int) -> None:
+        """Removes all pairs of this user."""
+
+
+class BlockStore(Protocol):
+    """Who blocks whom. Many questions at once cost few queries."""
+
+    async def of_user(self, userid: int) -> list[int]:
+        """Whom this user blocks."""
+
+    async def blockers(self, userid: int) -> list[int]:
+        """Who blocks this user."""
+
+    async def add(self, userid: int, other: int, most: int) -> bool:
+        """False: the list has ``most`` entries."""
+
+    async def remove(self, userid: int, other: int) -> None: ...
+
+    async def forget(self, userid: int) -> None:
+        """Removes the user's list, and the user from all others."""
 
 
 class ChangeStore(Protocol):
@@ -484,6 +550,15 @@ class Store(Protocol):
 
     @property
     def uploads(self) -> UploadStore: ...
+
+    @property
+    def presences(self) -> PresenceStore: ...
+
+    @property
+    def contacts(self) -> ContactStore: ...
+
+    @property
+    def blocks(self) -> BlockStore: ...
 
     async def is_up(self) -> bool: ...
 

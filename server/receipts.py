@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from server.accounts import Accounts
+from server.blocks import Blocks
 from server.clients import ClientNode
 from server.deliveries import Event
 from server.errors import ChatError, StorageAway
@@ -59,6 +60,7 @@ class Receipts:
         messages: MessageStore,
         groups: Groups,
         accounts: Accounts,
+        blocks: Blocks,
         rate: SendRate,
         *,
         publish: Callable[[Event], None],
@@ -69,6 +71,7 @@ class Receipts:
         self._messages = messages
         self._groups = groups
         self._accounts = accounts
+        self._blocks = blocks
         self._rate = rate
         self._publish = publish
         self._group_members = group_members
@@ -205,7 +208,7 @@ class Receipts:
             if not seq:
                 continue
             if chat == SINGLE:
-                if dstid != userid:
+                if dstid != userid and not await self._blocks.apart(userid, dstid):
                     author, name = names.get((pointer.conv, seq), (0, ""))
                     reader = await self._accounts.user(userid)
                     self._publish(

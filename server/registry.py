@@ -7,7 +7,7 @@ date; whoever notices tells the users here what it means for them.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from server.changes import Changes
 from server.clients import ClientMap, ClientNode, now_ms
@@ -29,8 +29,11 @@ BURIED_S = 60.0
 class Registry:
     """One per node of a service of several. ``give``: hands an event to connections here.
 
-    ``lost``: called when another node is dead.
+    ``lost``: called when another node is dead. ``settle``: is told the users of whose connections
+    the book now says something else.
     """
+
+    settle: Callable[[Iterable[int]], Awaitable[None]]
 
     def __init__(
         self,
@@ -52,14 +55,18 @@ class Registry:
         self._count = 0
         self._alive: set[str] = {self.node_id}
         self._come: dict[str, Document] = {}
+        self._edits: dict[str, Document] = {}
         self._gone: set[str] = set()
         self._check: set[int] = set()
+        self._touched: set[int] = set()
         self._dead: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
         changes.on("gave-way", self._gave_way)
 
     async def start(self) -> None:
         """Takes the first lease. Raises ``StorageAway``."""
+        # Those that died while nobody was there to notice are noticed now.
+        self._alive.update(await self._store.nodes())
         await self._renew()
         self._tasks = [
             asyncio.create_task(self._renew_for_ever(), name="lease"),
@@ -72,7 +79,10 @@ class Registry:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for node in self._clients.everyone():  # those that did not close in time
+            self.unbound(node.key, node.userid)
         try:
+            await self._flush()
             await self._store.bury(self.node_id)
         except StorageAway:
             log.info("lease_left_to_expire")
@@ -84,9 +94,17 @@ class Registry:
             self._come[node.key] = self._document(node.key, node.userid)
         self._check.add(node.userid)
 
-    def unbound(self, key: str) -> None:
-        if self._come.pop(key, None) is None:
-            self._gone.add(key)
+    def unbound(self, key: str, userid: int) -> None:
+        self._come.pop(key, None)
+        self._edits.pop(key, None)
+        self._gone.add(key)  # it may just be being written
+        self._touched.add(userid)
+
+    def shows(self, node: ClientNode) -> None:
+        """The presence of a connection is another now."""
+        rows = self._come if node.key in self._come else self._edits
+        rows[node.key] = {**rows.get(node.key, {}), **_shown(node)}
+        self._touched.add(node.userid)
 
     async def claim(self, user: User, wanted: str) -> tuple[str, str]:
         """A key and a resource (``wanted``, if it is free) that no other connection has."""
@@ -110,7 +128,8 @@ class Registry:
     async def present(self, node: ClientNode, presence: str, farewell: str) -> None:
         """What an XMPP connection's presence is now (empty: none), and what ends it."""
         if node.key in self._come:
-            self._come[node.key] |= {"presence": presence, "farewell": farewell}
+            row = self._come[node.key]
+            self._come[node.key] = {**row, "presence": presence, "farewell": farewell}
             return
         try:
             await self._store.set(node.key, {"presence": presence, "farewell": farewell})
@@ -120,11 +139,18 @@ class Registry:
     async def presences(self, userid: int) -> list[str]:
         """Those of the user's connections to other nodes."""
         try:
-            found = await self._store.of_users([userid])
-            living = await self._living([each for each in found if each.get("presence")])
+            found = await self.connections([userid])
         except StorageAway:
             return []
-        return [each["presence"] for each in living if each["node"] != self.node_id]
+        return [
+            each["presence"]
+            for each in found
+            if each.get("presence") and each["node"] != self.node_id
+        ]
+
+    async def connections(self, userids: Sequence[int]) -> list[Document]:
+        """What the book says of the users' connections to all living nodes."""
+        return await self._living(await self._store.of_users(userids))
 
     async def _living(self, connections: list[Document]) -> list[Document]:
         """Those whose node is alive; it may be newer than our last look at the leases."""
@@ -151,21 +177,43 @@ class Registry:
                 log.exception("registry_not_written")
 
     async def _flush(self) -> None:
-        if come := list(self._come.values()):
-            await self._store.insert(come)
-            for document in come:
-                self._come.pop(document["_id"], None)
-        if gone := list(self._gone):
+        touched, self._touched = self._touched, set()
+        try:
+            gone = await self._write()
+            if touched:
+                await self.settle(touched)
+        except BaseException:
+            self._touched |= touched
+            raise
+        if gone:
+            # Not sooner: if this node dies now, the others settle those who are in the book.
             await self._store.remove(gone)
             self._gone.difference_update(gone)
         if check := list(self._check):
             self._check.clear()
             await self._enforce_limit(check)
 
+    async def _write(self) -> list[str]:
+        """Who came, what they show now, and that those who are gone show nothing; gives these."""
+        if come := dict(self._come):
+            await self._store.insert(list(come.values()))
+            for key, written in come.items():
+                row = self._come.pop(key, written)
+                if row is not written:  # changed meanwhile
+                    self._edits[key] = {**row, **self._edits.get(key, {})}
+        if edits := dict(self._edits):
+            await self._store.edit(edits)
+            for key, edit in edits.items():
+                if self._edits.get(key) is edit:
+                    del self._edits[key]
+        if gone := list(self._gone):
+            await self._store.hush(gone)
+        return gone
+
     async def _enforce_limit(self, userids: list[int]) -> None:
         """The oldest of a user's connections gives way, wherever it is."""
         by_user: dict[int, list[Document]] = {}
-        for each in await self._living(await self._store.of_users(userids)):
+        for each in await self.connections(userids):
             by_user.setdefault(each["userid"], []).append(each)
         for userid, found in by_user.items():
             found.sort(key=lambda each: (each["since"], each["_id"]))
@@ -206,16 +254,25 @@ class Registry:
         """The first lease, or the others took us for dead and wiped us out of the book."""
         for node in self._clients.everyone():
             if node.key and node.key not in self._gone:
-                known = self._come.setdefault(node.key, self._document(node.key, node.userid))
+                known = self._come.get(node.key) or self._document(node.key, node.userid)
                 if node.resource:
-                    known.setdefault("resource", node.resource)
+                    known = {"resource": node.resource, **known}
                 presence, farewell = node.presence()
-                known |= {"presence": presence, "farewell": farewell}
+                known = {**known, "presence": presence, "farewell": farewell, **_shown(node)}
+                self._come[node.key] = known
+                self._touched.add(node.userid)
 
     async def _tell_users(self, node_id: str) -> None:
-        """Other connections of theirs hear that those to the lost node are gone."""
-        for each in await self._store.of_node(node_id):
+        """Their contacts and their own other connections hear that those to the node are gone."""
+        lost = await self._store.of_node(node_id)
+        # With the next flush: that goes on trying.
+        self._touched.update(each["userid"] for each in lost)
+        for each in lost:
             nodes = self._clients.of(each["userid"])
             if nodes and each.get("presence"):
                 body = Presence(nodes[0].user.jid, each["farewell"])
                 self._give(Event((each["userid"],), body))
+
+
+def _shown(node: ClientNode) -> Document:
+    return {} if node.shown is None else node.shown._asdict()

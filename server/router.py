@@ -11,6 +11,7 @@ from typing import Any
 
 from server.accounts import Accounts
 from server.acts import Acts
+from server.blocks import Blocks
 from server.clients import ClientMap, ClientNode, Codec, Pending, now_ms
 from server.deliveries import Delivery, Envelope, Event
 from server.errors import ChatError
@@ -61,6 +62,7 @@ class Router:
         clients: ClientMap,
         accounts: Accounts,
         groups: Groups,
+        blocks: Blocks,
         bus: Bus,
         metrics: Metrics,
         rate: SendRate,
@@ -72,6 +74,7 @@ class Router:
         self._clients = clients
         self._accounts = accounts
         self._groups = groups
+        self._blocks = blocks
         self._bus = bus
         self._metrics = metrics
         self._rate = rate
@@ -90,13 +93,12 @@ class Router:
         Ack or a later error reach the node by its codec.
         """
         self._check(message, node.userid, bool(xml))
-        if delay := self._rate.take(node.userid):
-            self._slow_down(node, delay)
+        self.count(node)
         if message.media == CONTACT_CARD or (message.ref and message.cmd == SINGLE):
             return self._submit_after_lookup(message, node, xml, origin)
         if message.cmd == SINGLE:
             recipient = self._accounts.cached(message.dstid)
-            if recipient is None:
+            if recipient is None or not self._blocks.check(node.userid, message.dstid):
                 return self._submit_after_lookup(message, node, xml, origin)
             self._accept_single(message, node, recipient, xml, origin)
         else:
@@ -106,10 +108,11 @@ class Router:
             self._accept_group(message, node, group, xml, origin)
         return None
 
-    @staticmethod
-    def _slow_down(node: ClientNode, delay_s: float) -> None:
-        node.pipe.pause()
-        asyncio.get_running_loop().call_later(delay_s, node.pipe.resume)
+    def count(self, node: ClientNode) -> None:
+        """Counts something that a connection sent, and slows it down. Raises ``slow-down``."""
+        if delay_s := self._rate.take(node.userid):
+            node.pipe.pause()
+            asyncio.get_running_loop().call_later(delay_s, node.pipe.resume)
 
     async def _submit_after_lookup(
         self, message: Message, node: ClientNode, xml: str, origin: Any
@@ -122,6 +125,7 @@ class Router:
             recipient = await self._accounts.user(message.dstid)
             if recipient is None:
                 raise ChatError("no-such-user", f"there is no user {message.dstid}")
+            await self._blocks.look(message.userid, message.dstid)
             if message.ref:
                 xml = await self._with_answered(message, xml)
             self._accept_single(message, node, recipient, xml, origin)
@@ -208,19 +212,20 @@ class Router:
         userid, dstid = node.userid, message.dstid
         self._stamp(message, userid)
         self._acts.clean(message)
-        if delay := self._rate.take(userid):
-            self._slow_down(node, delay)
+        self.count(node)
         owners: tuple[int, ...]
         if message.chat == SINGLE:
             recipient = await self._accounts.user(dstid)
             if recipient is None:
                 raise ChatError("no-such-message", "there is no such conversation")
+            if message.cmd != RECALL:  # which only takes away
+                await self._blocks.look(userid, dstid)
             group, floor, is_moderator = None, 0, False
             owners = (userid,) if userid == dstid else (userid, dstid)
         elif message.chat == GROUP:
             recipient, owners = None, (dstid,)
             group, member = await self._groups.member(dstid, userid)
-            if message.cmd != RECALL:  # which only takes away
+            if message.cmd != RECALL:
                 may_speak(group, member, now_ms())
             is_moderator = member.role != "member"
             floor = 0 if group.history == "all" else member.floor
@@ -287,7 +292,7 @@ class Router:
         self._bus.publish(event)
 
     def typing(self, hint: Message, node: ClientNode) -> Pending:
-        """Passes a cmd 13 on: not stored, not acked, dropped where the reader is slow.
+        """Passes a cmd 13 on: not stored, not acked, dropped where the reader is slow or blocks.
 
         Raises and returns as :meth:`submit`.
         """
@@ -295,13 +300,16 @@ class Router:
             raise ChatError("bad-field", "userid must be your own or left out")
         if hint.state not in TYPING_STATES:
             raise ChatError("bad-field", "state must be composing or paused")
-        if delay := self._rate.take(node.userid):
-            self._slow_down(node, delay)
+        self.count(node)
         passed = Message(
             userid=node.userid, cmd=TYPING, chat=hint.chat, dstid=hint.dstid, state=hint.state
         )
         if hint.chat == SINGLE:
-            self._bus.publish(Event((hint.dstid,), passed, author=node.user))
+            are_apart = self._blocks.are_apart(node.userid, hint.dstid)
+            if are_apart is None:
+                return self._type_after_look(passed, node)
+            if not are_apart:
+                self._bus.publish(Event((hint.dstid,), passed, author=node.user))
         elif hint.chat == GROUP:
             group = self._groups.cached(hint.dstid)
             if group is None:
@@ -310,6 +318,10 @@ class Router:
         else:
             raise ChatError("bad-field", "chat must be 10 or 11")
         return None
+
+    async def _type_after_look(self, passed: Message, node: ClientNode) -> None:
+        if not await self._blocks.apart(passed.userid, passed.dstid):
+            self._bus.publish(Event((passed.dstid,), passed, author=node.user))
 
     async def _type_after_lookup(self, passed: Message) -> None:
         self._type_in_group(passed, await self._groups.load(passed.dstid))

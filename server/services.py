@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from server.accounts import Accounts
 from server.acts import Acts
 from server.app_passwords import AppPasswords
+from server.blocks import Blocks
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
+from server.contacts import Contacts
 from server.departure import Departures
 from server.export import Exports
 from server.files import FileStore
@@ -19,6 +21,7 @@ from server.invitations import Invitations
 from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
+from server.presence import Presences
 from server.profile import Profiles
 from server.receipts import Receipts
 from server.router import Router
@@ -46,6 +49,9 @@ class Services:
     tokens: Tokens
     groups: Groups
     invitations: Invitations
+    contacts: Contacts
+    blocks: Blocks
+    presence: Presences
     clients: ClientMap
     connections: Connections
     addresses: AddressCounter

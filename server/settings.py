@@ -251,6 +251,8 @@ class Limits:
     exports_per_hour: int = _within(1, 1000)
     group_members: int = _within(2, 5000)
     groups_per_hour: int = _within(1, 100_000)
+    contacts: int = _within(1, 10_000)
+    contact_requests_per_hour: int = _within(1, 100_000)
     page_messages: int = _within(1, 200)
     page_bytes: int = _within(4096, 16_777_216)
     queue_documents: int = _within(1, 1_000_000)

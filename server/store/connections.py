@@ -1,9 +1,10 @@
 """Which node has whose connections, and which nodes are alive."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import InsertOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
@@ -47,6 +48,19 @@ class MongoConnections:
         with storage():
             await self._connections.update_one({"_id": key}, {"$set": dict(fields)})
 
+    async def edit(self, edits: Mapping[str, Mapping[str, Any]]) -> None:
+        with storage():
+            await self._connections.bulk_write(
+                [UpdateOne({"_id": key}, {"$set": dict(edits[key])}) for key in edits],
+                ordered=False,
+            )
+
+    async def hush(self, keys: Sequence[str]) -> None:
+        with storage():
+            await self._connections.update_many(
+                {"_id": {"$in": list(keys)}}, {"$unset": {"state": ""}}
+            )
+
     async def remove(self, keys: Sequence[str]) -> None:
         with storage():
             await self._connections.delete_many({"_id": {"$in": list(keys)}})
@@ -58,6 +72,10 @@ class MongoConnections:
     async def of_node(self, node: str) -> list[Document]:
         with storage():
             return await self._connections.find({"node": node}).to_list(None)
+
+    async def nodes(self) -> list[str]:
+        with storage():
+            return list(await self._connections.distinct("node"))
 
     async def renew(self, node: str, lease_s: float) -> bool:
         expires = {"$add": ["$$NOW", int(lease_s * 1000)]}
@@ -83,3 +101,34 @@ class MongoConnections:
         with storage():
             await self._connections.delete_many({"node": node})
             await self._nodes.delete_one({"_id": node})
+
+
+class MongoPresences:
+    """See :class:`server.ports.PresenceStore`. Who is ``gone`` is forgotten a day later."""
+
+    def __init__(self, presences: Collection) -> None:
+        self._presences = presences
+
+    async def of_users(self, userids: Sequence[int]) -> list[Document]:
+        with storage():
+            return await self._presences.find({"_id": {"$in": list(userids)}}).to_list(None)
+
+    async def replace(self, documents: Sequence[Document]) -> set[int]:
+        changes = []
+        for each in documents:
+            fields = {**each, "v": each["v"] + 1}
+            del fields["_id"]
+            change: Document = {"$set": fields, "$unset": {"gone": ""}}
+            if each["state"] == "offline":
+                change = {"$set": {**fields, "gone": datetime.now(UTC)}}
+            changes.append(UpdateOne({"_id": each["_id"], "v": each["v"]}, change, upsert=True))
+        with storage():
+            try:
+                await self._presences.bulk_write(changes, ordered=False)
+            except BulkWriteError as error:
+                failed = error.details["writeErrors"]
+                if any(one["code"] != DUPLICATE_KEY for one in failed):
+                    raise
+                # One of another version is there, so the upsert ran into its _id.
+                return {documents[one["index"]]["_id"] for one in failed}
+        return set()

@@ -1,6 +1,7 @@
 """Documents by one field, many at once: thousands who come back together cost few queries."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from server.ports import Document
@@ -12,15 +13,23 @@ MOST = 1000
 
 
 class Lookup:
-    """What is asked for while a query is under way is found together by the next one."""
+    """What is asked for while a query is under way is found together by the next one.
+
+    ``field`` may be a list: such a document is found by each of its entries. ``only``: what else
+    the documents have to fulfil; ``fields``: what is wanted of one, if not all of it.
+    """
 
     def __init__(
-        self, collection: Collection, field: str = "_id", only: Document | None = None
+        self,
+        collection: Collection,
+        field: str = "_id",
+        only: Document | None = None,
+        fields: Sequence[str] | None = None,
     ) -> None:
-        """``only``: what else the documents have to fulfil."""
         self._collection = collection
         self._field = field
         self._only = only or {}
+        self._fields = fields
         self._asked: dict[Any, asyncio.Future[list[Document]]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -47,9 +56,13 @@ class Lookup:
                 asked = {key: self._asked.pop(key) for key in keys}
                 found: dict[Any, list[Document]] = {key: [] for key in keys}
                 with storage():
-                    query = self._collection.find({self._field: {"$in": keys}, **self._only})
+                    wanted = {self._field: {"$in": keys}, **self._only}
+                    query = self._collection.find(wanted, self._fields)
                     for document in await query.to_list(None):
-                        found[document[self._field]].append(document)
+                        value = document[self._field]
+                        for key in value if isinstance(value, list) else (value,):
+                            if key in found:
+                                found[key].append(document)
                 for key, answer in asked.items():
                     answer.set_result(found[key])
                 asked = {}

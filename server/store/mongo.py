@@ -14,7 +14,8 @@ from server.ports import Document
 from server.settings import Mongodb
 from server.store.accounts import MongoAccounts
 from server.store.changes import MongoChanges
-from server.store.connections import MongoConnections
+from server.store.connections import MongoConnections, MongoPresences
+from server.store.contacts import MongoBlocks, MongoContacts
 from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
 from server.store.files import MongoUploads
@@ -94,6 +95,9 @@ INDEXES: dict[str, list[IndexModel]] = {
             partialFilterExpression={"resource": {"$exists": True}},
         ),
     ],
+    "presences": [IndexModel([("gone", ASCENDING)], expireAfterSeconds=86_400)],
+    "contacts": [IndexModel([("users", ASCENDING)])],
+    "blocks": [IndexModel([("blocked", ASCENDING)])],
     "members": [
         IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
         IndexModel([("userid", ASCENDING)]),
@@ -136,6 +140,9 @@ class MongoStore:
         self.tails = MongoChanges(database.tails)
         self.connections = MongoConnections(database.connections, database.nodes)
         self.uploads = MongoUploads(database.files)
+        self.presences = MongoPresences(database.presences)
+        self.contacts = MongoContacts(database.contacts)
+        self.blocks = MongoBlocks(database.blocks)
 
     async def is_up(self) -> bool:
         """Whether a primary answers, and could be written to as far as it knows."""

@@ -55,6 +55,7 @@ async def test_export_has_what_was_said_and_nothing_of_others(node: Node) -> Non
         "profile",
         "sessions",
         "app_passwords",
+        "contacts",
         "groups",
         "conversations",
         "files",

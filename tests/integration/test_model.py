@@ -297,7 +297,6 @@ class Users(RuleBasedStateMachine):
 
     @rule(user=PEOPLE, other=PEOPLE, blocks=st.booleans())
     def block_or_not(self, user: int, other: int, blocks: bool) -> None:
-        return
         if user != other and ((user, other) in self.blocks) is not blocks:
             self.run(self._block(user, other, blocks))
 

@@ -75,11 +75,14 @@ class House:
         accounts: Any = SimpleNamespace(cached=users.get, cached_id=int)
         clients, metrics = ClientMap(10), Metrics()
         nobody: Any = None
+        blocks: Any = SimpleNamespace(check=lambda *_: True, are_apart=lambda *_: False)
+        presence: Any = SimpleNamespace(show=lambda *_: None, left=lambda *_: None)
         bus = LocalBus()
         router = Router(
             clients,
             accounts,
             nobody,
+            blocks,
             bus,
             metrics,
             SendRate(settings.limits),
@@ -104,8 +107,9 @@ class House:
             router=router,
             settings=settings,
             clients=clients,
-            connections=Connections(clients, AddressCounter(100), metrics, None, None),
+            connections=Connections(clients, AddressCounter(100), metrics, None, None, presence),
             metrics=metrics,
+            presence=presence,
             accounts=accounts,
             addresses=AddressCounter(100),
             newcomers=AddressCounter(100),

@@ -1,0 +1,207 @@
+"""Who is online, for their contacts: the best of a user's connections, over both protocols and all
+nodes.
+
+Connections change their state in memory; some moments later it is looked at whose presence that
+changed, for all users together, and their contacts are told. So a line that breaks and is back is
+not told at all, and thousands who come at once cost few queries.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Any, get_args
+
+import msgspec
+
+from server.clients import ClientMap, ClientNode, now_ms
+from server.errors import ChatError, StorageAway
+from server.model import OFFLINE, PRESENCE, Shown, State, clean_text
+from server.ports import Document, PresenceStore
+from server.registry import Registry
+
+log = logging.getLogger(__name__)
+
+MEMO_CHARS = 1000
+REST_S = 0.1
+"""Between two looks on a service of one node; with several, the registry says when."""
+MOST = 200
+"""Users looked at together: some thousand hints, for which messages wait a few dozen ms."""
+
+_STATES: dict[str, State] = {state: state for state in get_args(State)}
+_RANKS: dict[State, int] = {"offline": 0, "away": 1, "dnd": 2, "online": 3}
+
+
+class PresenceHint(msgspec.Struct, omit_defaults=True):
+    """cmd 20: the present state of a contact, and its description."""
+
+    cmd: int
+    userid: int
+    state: State
+    memo: str = ""
+
+
+class Presences:
+    """One per node. ``watchers``: who sees a user's presence. ``registry``: with several nodes."""
+
+    def __init__(
+        self,
+        clients: ClientMap,
+        store: PresenceStore,
+        registry: Registry | None,
+        *,
+        watchers: Callable[[int], Awaitable[Collection[int]]],
+        notify: Callable[[Collection[int], Any], None],
+    ) -> None:
+        self._clients = clients
+        self._store = store
+        self._registry = registry
+        self._watchers = watchers
+        self._notify = notify
+        self._told: dict[int, Shown] = {}
+        self._touched: set[int] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Needed on a service of one node only."""
+        self._task = asyncio.create_task(self._look_for_ever(), name="presence")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def show(self, node: ClientNode, state: str, memo: str = "") -> None:
+        """A bound connection's state from now on. Raises ``bad-field``, ``too-long``."""
+        known = _STATES.get(state)
+        if known is None:
+            raise ChatError("bad-field", "state must be online, away, dnd or offline")
+        memo = clean_text(memo, "memo", MEMO_CHARS)
+        node.shown = OFFLINE if known == "offline" else Shown(known, memo, now_ms())
+        if self._registry is not None:
+            self._registry.shows(node)
+        else:
+            self._touch(node.userid)
+
+    def left(self, node: ClientNode) -> None:
+        """The connection is gone."""
+        if self._registry is None and node.shown is not None:
+            self._touch(node.userid)
+
+    async def of(self, userids: Collection[int]) -> dict[int, Shown]:
+        """What was last told of these users, without those who are offline.
+
+        Raises ``StorageAway``.
+        """
+        if self._registry is None:
+            return {userid: self._told[userid] for userid in userids if userid in self._told}
+        documents = await self._store.of_users(list(userids)) if userids else []
+        shown = {each["_id"]: _shown(each) for each in documents}
+        return {userid: each for userid, each in shown.items() if each.state != "offline"}
+
+    async def introduce(self, userid: int, viewer: int) -> None:
+        """Tells the viewer what others were told of the user, unless that is offline.
+
+        Raises ``StorageAway``.
+        """
+        for shown in (await self.of((userid,))).values():
+            self._tell((viewer,), userid, shown)
+
+    async def hide(self, userid: int, viewer: int) -> None:
+        """Takes an :meth:`introduce` back. Raises ``StorageAway``."""
+        if await self.of((userid,)):
+            self._tell((viewer,), userid, OFFLINE)
+
+    async def settle(self, userids: Iterable[int]) -> None:
+        """Tells the contacts of those whose presence is another than they were told.
+
+        With several nodes, whichever is the first to note it in the database tells. Raises
+        ``StorageAway`` when it is not known; contacts that cannot be read are not told.
+        """
+        waiting = list(userids)
+        while waiting:
+            some, waiting = waiting[:MOST], waiting[MOST:]
+            # In memory then, so that telling follows noting in one turn: who becomes a contact
+            # meanwhile is told from here or by :meth:`introduce`, and hardly ever twice.
+            await asyncio.gather(*map(self._known_watchers, some))
+            if self._registry is None:
+                changed = self._note_here(some)
+            else:
+                changed, again = await self._note(some, self._registry)
+                waiting += again
+            for userid, shown in changed.items():
+                if watchers := await self._known_watchers(userid):
+                    self._tell(watchers, userid, shown)
+
+    def _touch(self, userid: int) -> None:
+        self._touched.add(userid)
+        self._wake.set()
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(REST_S)
+            self._wake.clear()
+            touched, self._touched = self._touched, set()
+            try:
+                await self.settle(touched)
+            except Exception:
+                log.exception("presence_not_told")
+
+    def _here(self, userid: int) -> Shown:
+        return best(node.shown for node in self._clients.of(userid) if node.shown is not None)
+
+    def _note_here(self, userids: list[int]) -> dict[int, Shown]:
+        changed = {}
+        for userid in userids:
+            shown = self._here(userid)
+            if shown[:2] != self._told.get(userid, OFFLINE)[:2]:
+                changed[userid] = shown
+                if shown.state == "offline":
+                    del self._told[userid]
+                else:
+                    self._told[userid] = shown
+        return changed
+
+    async def _note(
+        self, userids: list[int], registry: Registry
+    ) -> tuple[dict[int, Shown], set[int]]:
+        """What changed, and for whom somebody else noted something meanwhile."""
+        found: dict[int, list[Shown]] = {userid: [] for userid in userids}
+        for each in await registry.connections(userids):
+            if "state" in each:
+                found[each["userid"]].append(_shown(each))
+        told = {each["_id"]: each for each in await self._store.of_users(userids)}
+        changed = {}
+        for userid in userids:
+            shown = best(found[userid])
+            if shown[:2] != (_shown(told[userid]) if userid in told else OFFLINE)[:2]:
+                changed[userid] = shown
+        if not changed:
+            return {}, set()
+        again = await self._store.replace(
+            [
+                {"_id": userid, "v": told[userid]["v"] if userid in told else 0, **shown._asdict()}
+                for userid, shown in changed.items()
+            ]
+        )
+        return {userid: each for userid, each in changed.items() if userid not in again}, again
+
+    async def _known_watchers(self, userid: int) -> Collection[int]:
+        try:
+            return await self._watchers(userid)
+        except StorageAway:
+            log.debug("presence_not_told user=%d", userid)
+            return ()
+
+    def _tell(self, viewers: Collection[int], userid: int, shown: Shown) -> None:
+        self._notify(viewers, PresenceHint(PRESENCE, userid, shown.state, shown.memo))
+
+
+def best(shown: Iterable[Shown]) -> Shown:
+    """Of several connections: online before dnd before away, of equal ones the latest."""
+    return max(shown, key=lambda each: (_RANKS[each.state], each.at), default=OFFLINE)
+
+
+def _shown(document: Document) -> Shown:
+    return Shown(document["state"], document["memo"], document["at"])
