@@ -12,7 +12,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, stream_request_body
 
-from handlers import groups, history, login, ops, profile
+from handlers import groups, history, login, ops, profile, search
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
 from handlers.hygiene import log_request
@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     ("/api/groups/{gid}/members/{id}", groups.OneMember),
     ("/api/conversations", history.Conversations),
     ("/api/messages", history.Messages),
+    ("/api/search", search.MessageSearch),
     ("/api/openapi.json", ops.OpenApi),
     ("/.well-known/host-meta", ops.HostMetaXml),
     ("/.well-known/host-meta.json", ops.HostMetaJson),

@@ -31,6 +31,7 @@ from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
 from server.groups import GroupChange, Groups
 from server.history import History
+from server.indexer import Indexer
 from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import Message
@@ -40,6 +41,7 @@ from server.ports import Bus
 from server.process import is_free
 from server.registry import Registry
 from server.router import Router
+from server.search import Search
 from server.sequence import Sequence
 from server.services import Services
 from server.settings import Settings, SettingsError, load
@@ -166,6 +168,14 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stored=router.on_stored,
         refused=router.on_refused,
     )
+    indexer = Indexer(store.search, store.messages)
+    search = Search(store.search, indexer, store.conversations, store.groups, groups, settings)
+    stack.push_async_callback(search.close)
+    if settings.search.enabled:
+        router.wrote += (indexer.wrote,)
+        metrics.index_behind = lambda: indexer.behind
+        indexer.start()
+        stack.push_async_callback(indexer.close)
     addresses = AddressCounter(
         max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
     )
@@ -199,7 +209,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             heard=audience.heard,
             missed=audience.hurry,
         )
-        router.wrote = tails.wrote
+        router.wrote += (tails.wrote,)
         bus.listen(sequence.arrive, changes.poked, audience.hurry)
         await registry.start()
         stack.push_async_callback(registry.close)
@@ -226,6 +236,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         history=History(
             store.messages, store.conversations, store.groups, groups, accounts, settings.limits
         ),
+        search=search,
         newcomers=AddressCounter(
             max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
         ),

@@ -4,7 +4,7 @@
 stores raises :class:`server.errors.StorageAway` when the database does not answer in time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -43,6 +43,41 @@ class Inserted(NamedTuple):
 
     stored: int
     duplicate: Literal["", "place", "cid"]
+
+
+class Terms(NamedTuple):
+    """What a message is found by: its place, what a search can ask of it, its text's grams."""
+
+    conv: str
+    seq: int
+    id: int
+    userid: int
+    media: int
+    ts: int
+    grams: list[str]
+
+
+class Scope(NamedTuple):
+    """What a search asks the index: in each conversation of ``floors`` what is above that seq.
+
+    ``grams``: a message has to have them all; the first should be the rarest. ``userid``: the
+    sender; ``since_ms`` and ``until_ms`` belong to it.
+    """
+
+    floors: Mapping[str, int]
+    grams: Sequence[str]
+    userid: int | None
+    media: int | None
+    since_ms: int | None
+    until_ms: int | None
+
+
+class Found(NamedTuple):
+    """Where a message is that may be wanted."""
+
+    conv: str
+    seq: int
+    id: int
 
 
 class MessageStore(Protocol):
@@ -123,6 +158,36 @@ class ConversationStore(Protocol):
         """Remembers a conversation; again is no change."""
 
     async def of_user(self, userid: int) -> list[str]: ...
+
+
+class SearchStore(Protocol):
+    """The index of the search: terms of messages, and of each conversation its mark, the seq up to
+    which all of it is indexed."""
+
+    async def marks(self, convs: Collection[str]) -> dict[str, int]: ...
+
+    async def mark(self, marks: Mapping[str, int]) -> None:
+        """Moves forward only."""
+
+    async def last_seqs(self, convs: Sequence[str]) -> dict[str, int]:
+        """The highest seq in the log of each conversation that has any."""
+
+    async def read(self, places: Sequence[tuple[str, int]]) -> list[Stored]:
+        """What the log has there durably, by conversation and seq; recalled ones without text."""
+
+    async def add(self, terms: Sequence[Terms]) -> None:
+        """Those that have terms already keep them."""
+
+    async def put(self, terms: Sequence[Terms]) -> None:
+        """Durably, in place of those that are there."""
+
+    async def find(
+        self, scope: Scope, upto_id: int, but: Sequence[Found], limit: int
+    ) -> list[Found]:
+        """The newest with ids up to ``upto_id``, by descending id, without ``but``."""
+
+    async def sample(self, count: int) -> list[list[str]]:
+        """The grams of so many messages by chance."""
 
 
 class AccountStore(Protocol):
@@ -254,6 +319,9 @@ class Store(Protocol):
 
     @property
     def conversations(self) -> ConversationStore: ...
+
+    @property
+    def search(self) -> SearchStore: ...
 
     @property
     def accounts(self) -> AccountStore: ...

@@ -11,6 +11,7 @@ from server.metrics import Metrics
 from server.offline import Offline
 from server.ports import Store
 from server.router import Router
+from server.search import Search
 from server.settings import Settings
 from server.siblings import Siblings
 from server.tokens import Tokens
@@ -37,6 +38,7 @@ class Services:
     router: Router
     writer: Writer
     history: History
+    search: Search
     offline: Offline
     metrics: Metrics
     worker: int = 0

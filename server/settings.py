@@ -203,6 +203,13 @@ class Auth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """The search in messages."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one account, address or connection may take."""
 
@@ -225,6 +232,7 @@ class Limits:
     registrations_per_hour: int = _within(1, 100_000)
     group_members: int = _within(2, 5000)
     groups_per_hour: int = _within(1, 100_000)
+    searches_per_minute: int = _within(1, 100_000)
     page_messages: int = _within(1, 200)
     page_bytes: int = _within(4096, 16_777_216)
     queue_documents: int = _within(1, 1_000_000)
@@ -258,6 +266,7 @@ class Settings:
     mongodb: Mongodb
     bus: Bus
     auth: Auth
+    search: Search
     limits: Limits
     log: Log
 

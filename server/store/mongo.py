@@ -19,6 +19,7 @@ from server.store.driver import DURABLE, TYPES, Client, Database
 from server.store.failures import storage
 from server.store.groups import MongoGroups
 from server.store.messages import MongoConversations, MongoMessages
+from server.store.search import TERMS_INDEX, MongoSearch
 from server.store.sessions import MongoSessions
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Whose archive it is in: both users', or the group's.
         IndexModel([("owners", ASCENDING), ("id", ASCENDING)]),
     ],
+    "terms": [IndexModel(TERMS_INDEX)],
     "conversations": [IndexModel([("members", ASCENDING)])],
     "users": [
         IndexModel(
@@ -89,6 +91,7 @@ class MongoStore:
         self._database = database
         self.messages = MongoMessages(messages, write_timeout_s)
         self.conversations = MongoConversations(database.conversations)
+        self.search = MongoSearch(messages.database)
         self.accounts = MongoAccounts(database.users, database.counters, database.pointers)
         self.sessions = MongoSessions(database.sessions, database.tickets)
         self.groups = MongoGroups(database.groups, database.members)
