@@ -176,6 +176,11 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         metrics.index_behind = lambda: indexer.behind
         indexer.start()
         stack.push_async_callback(indexer.close)
+
+    def saw(conv: str, message: Message) -> None:
+        writer.saw(conv, message)
+        indexer.saw(conv)
+
     addresses = AddressCounter(
         max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
     )
@@ -188,7 +193,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             accounts,
             give=router.give_out,
             give_to=router.give_to,
-            saw=writer.saw,
+            saw=saw,
             watched_since=audience.watched_since,
         )
         stack.push_async_callback(sequence.close)

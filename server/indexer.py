@@ -20,8 +20,8 @@ from server.ports import MessageStore, SearchStore, Stored, Terms
 
 log = logging.getLogger(__name__)
 
-TURN_MESSAGES = 400
-TURN_CONVERSATIONS = 200
+TURN_MESSAGES = 200
+TURN_CONVERSATIONS = 100
 SLICE_S = 0.004
 """The event loop is held no longer than about this at once."""
 BEHIND = 100_000
@@ -65,6 +65,7 @@ class Indexer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+            self._wake = None
 
     def wrote(self, conv: str, seq: int) -> None:
         """The history has an entry at ``seq``."""
@@ -79,6 +80,10 @@ class Indexer:
         if self._wake is not None:
             self._wake.set_result(None)
             self._wake = None
+
+    def saw(self, conv: str) -> None:
+        """Another node stored something there, and will index it soon."""
+        self._checked.pop(conv, None)
 
     async def changed(self, places: Sequence[tuple[str, int]]) -> None:
         """These messages (conversation, seq) were recalled or edited: what they were found by goes.

@@ -40,7 +40,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Whose archive it is in: both users', or the group's.
         IndexModel([("owners", ASCENDING), ("id", ASCENDING)]),
     ],
-    "terms": [IndexModel(TERMS_INDEX)],
+    "terms": [
+        IndexModel(
+            TERMS_INDEX,
+            # A third of the size on disk, for a twentieth more work.
+            storageEngine={"wiredTiger": {"configString": "block_compressor=snappy"}},
+        )
+    ],
     "conversations": [IndexModel([("members", ASCENDING)])],
     "users": [
         IndexModel(

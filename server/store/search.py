@@ -140,17 +140,19 @@ def _query(scope: Scope, convs: Sequence[str], upto_id: int, but: Sequence[Found
     query: Document = {
         "conv": {"$in": list(convs)},
         "grams": scope.grams[0],
-        "id": {"$lte": upto_id, "$gte": first_id_of(scope.since_ms or 0)},
+        "id": {"$lte": upto_id, "$gte": min(first_id_of(scope.since_ms or 0), MAX_ID)},
     }
     if len(scope.grams) > 1:
         # In an expression, lest the planner tries each of them as the way into the index.
-        query["$expr"] = {"$setIsSubset": [list(scope.grams[1:]), "$grams"]}
+        query["$expr"] = {"$setIsSubset": [{"$literal": list(scope.grams[1:])}, "$grams"]}
     if scope.userid is not None:
         query["userid"] = scope.userid
     if scope.media is not None:
         query["media"] = scope.media
-    if scope.since_ms is not None or scope.until_ms is not None:
-        query["ts"] = {"$gte": scope.since_ms or 0, "$lte": scope.until_ms or MAX_ID}
+    if scope.since_ms is not None:
+        query.setdefault("ts", {})["$gte"] = scope.since_ms
+    if scope.until_ms is not None:
+        query.setdefault("ts", {})["$lte"] = scope.until_ms
     if but:
         query["_id"] = {"$nin": [_key(each.conv, each.seq) for each in but]}
     floors = [(conv, floor) for conv in convs if (floor := scope.floors[conv])]

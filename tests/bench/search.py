@@ -321,7 +321,7 @@ async def search(
         seen = [line for c, floor in floors.items() for line in by_conv.get(c, ())[floor:]]
         asked = ask(kind, world.chance, client.id, seen)
         before, limit = 2**53 - 1, 20
-        for page in range(2 if "second" in kind else 1):
+        for _ in range(2 if "second" in kind else 1):
             query = urlencode({"q": asked.q, **asked.filters, "before": before, "limit": limit})
             began = time.perf_counter()
             status, answer, _ = await http(
