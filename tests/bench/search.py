@@ -117,7 +117,7 @@ class World:
                 members = self.members[gid]
                 userid, conv = chance.choice(list(members)), f"g{gid}"
                 language = gid
-                if n > count // 2 and chance.random() < 0.001:  # one who came later
+                if n > count // 2 and chance.random() < 0.005:  # one who came later
                     members[chance.choice(list(members))] = self.seqs[conv]
             else:
                 (pair,) = chance.choices(self.pairs, cum_weights=self._pair_weights)
@@ -241,7 +241,7 @@ def ask(kind: str, chance: random.Random, userid: int, seen: Sequence[Line]) -> 
     if kind == "in no text":
         return Asked(chance.choice(("zqxjkv", "龘靐", "wwwwq")), {})
     if kind == "in no text, its parts in many":
-        return Asked(chance.choice(("thering andthe", "是的我是的", "verdeste")), {})
+        return Asked(chance.choice(("theing anden", "是的我是的", "verdeste")), {})
     if "every" in kind or "same" in kind:
         return Asked(chance.choice(("the", "de", "的", "ing", "en")), {})
     words: list[str] = []

@@ -96,7 +96,7 @@ def test_text_is_found(query: str, text: str) -> None:
         ("你我", "你和我"),
         ("fine.", "fine"),
         ("мой", "мои"),
-        ("ther thes", "weather"),
+        ("eath eats", "weather"),
     ],
 )
 def test_text_is_not_found(query: str, text: str) -> None:
