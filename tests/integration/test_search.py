@@ -237,6 +237,18 @@ async def test_pages_have_neither_gaps_nor_repeats(node: Node) -> None:
 
 
 @pytest.mark.gen_test(timeout=60)
+async def test_hits_among_many_that_only_look_like_it_are_found_once(node: Node) -> None:
+    """Texts with all the pieces and not the whole are passed over, page by page."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    texts = [f"abcabd {n}" if n % 9 == 0 else f"abca cabd {n}" for n in range(100)]
+    await say_all(alice, bob.id, texts)
+    hits = [text for text in reversed(texts) if text.startswith("abcabd")]
+    assert await found(alice, "abcabd") == hits
+    assert await found(alice, "abcabd", limit=3) == hits[:3]
+    assert await found(alice, "bcabd", limit=1) == hits[:1]
+
+
+@pytest.mark.gen_test(timeout=60)
 async def test_page_of_long_texts_is_cut_by_its_size(node: Node) -> None:
     """As a page of the history is; the rest is on the next."""
     alice, bob = [await JsonClient.online(node) for _ in range(2)]
