@@ -58,13 +58,14 @@ class Terms(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What a search asks the index: in each conversation of ``floors`` what is above that seq.
+    """What a search asks the index: in each conversation of ``spans`` what is above the first seq,
+    up to the second.
 
     ``grams``: a message has to have them all; the first should be the rarest. ``userid``: the
     sender; ``since_ms`` and ``until_ms`` belong to it.
     """
 
-    floors: Mapping[str, int]
+    spans: Mapping[str, tuple[int, int]]
     grams: Sequence[str]
     userid: int | None
     media: int | None

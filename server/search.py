@@ -108,8 +108,9 @@ class Search:
         if not floors:
             return Results([], False)
         await self._indexer.catch_up(list(floors))
+        marks = await self._store.marks(floors)
         scope = Scope(
-            floors,
+            {conv: (floors[conv], mark) for conv, mark in marks.items() if mark > floors[conv]},
             sorted(wanted.grams, key=self._counted().__getitem__)[:GRAMS],
             query.sender,
             query.media,

@@ -21,9 +21,13 @@ from server.store.messages import DUPLICATE_KEY, _key, _keys, _stored
 
 QUICK = WriteConcern(w=1)
 """Terms are written before the mark that says so, and the database loses nothing out of turn."""
-TERMS_INDEX = [("conv", 1), ("grams", 1), ("id", -1)]
+TERMS_INDEX = [("block", 1), ("grams", 1), ("id", -1)]
+BLOCK = 128
+"""Messages of a conversation whose terms are side by side in the index. They fill a few of its
+pages, and a new message touches no more than these, however long the conversation. In return a
+search has to begin anew in each block."""
 MERGED = 200
-"""Conversations in one query: of so many MongoDB merges the index's own order, of more it sorts."""
+"""Blocks in one query: of so many MongoDB merges the index's own order, of more it sorts."""
 ASKED = 200
 """Conversations whose ends are looked up by one pipeline."""
 A_DAY_MS = 86_400_000
@@ -115,8 +119,12 @@ class MongoSearch:
     async def find(
         self, scope: Scope, upto_id: int, but: Sequence[Found], limit: int
     ) -> list[Found]:
-        convs = list(scope.floors)
-        parts = [convs[at : at + MERGED] for at in range(0, len(convs), MERGED)]
+        blocks = [
+            _block(conv, first)
+            for conv, (above, upto) in scope.spans.items()
+            for first in range(above - above % BLOCK + 1, upto + 1, BLOCK)
+        ]
+        parts = [blocks[at : at + MERGED] for at in range(0, len(blocks), MERGED)]
         queries = [_query(scope, part, upto_id, but) for part in parts]
         found = await asyncio.gather(*(self._find(query, limit) for query in queries))
         return sorted((one for part in found for one in part), key=_newest_first)[:limit]
@@ -134,11 +142,11 @@ class MongoSearch:
         return [document["grams"] for document in found]
 
 
-def _query(scope: Scope, convs: Sequence[str], upto_id: int, but: Sequence[Found]) -> Document:
+def _query(scope: Scope, blocks: Sequence[str], upto_id: int, but: Sequence[Found]) -> Document:
     if scope.until_ms is not None:
         upto_id = min(upto_id, first_id_of(scope.until_ms + A_DAY_MS))
     query: Document = {
-        "conv": {"$in": list(convs)},
+        "block": {"$in": blocks},
         "grams": scope.grams[0],
         "id": {"$lte": upto_id, "$gte": min(first_id_of(scope.since_ms or 0), MAX_ID)},
     }
@@ -155,15 +163,22 @@ def _query(scope: Scope, convs: Sequence[str], upto_id: int, but: Sequence[Found
         query.setdefault("ts", {})["$lte"] = scope.until_ms
     if but:
         query["_id"] = {"$nin": [_key(each.conv, each.seq) for each in but]}
-    floors = [(conv, floor) for conv in convs if (floor := scope.floors[conv])]
-    if floors:
-        query["$nor"] = [{"_id": _keys(conv, 0, floor + 1)} for conv, floor in floors]
+    # Only a block that is cut in two has others' messages in it.
+    cut = [(conv, above) for conv, (above, _) in scope.spans.items() if above % BLOCK]
+    if cut:
+        query["$nor"] = [
+            {"_id": _keys(conv, above - above % BLOCK, above + 1)} for conv, above in cut
+        ]
     return query
 
 
 def _place(key: str) -> tuple[str, int]:
     conv, _, seq = key.rpartition(":")
     return conv, int(seq)
+
+
+def _block(conv: str, seq: int) -> str:
+    return f"{conv}:{(seq - 1) // BLOCK}"
 
 
 def _newest_first(found: Found) -> tuple[int, str]:
@@ -173,7 +188,7 @@ def _newest_first(found: Found) -> tuple[int, str]:
 def _document(terms: Terms) -> Document:
     return {
         "_id": _key(terms.conv, terms.seq),
-        "conv": terms.conv,
+        "block": _block(terms.conv, terms.seq),
         "id": terms.id,
         "userid": terms.userid,
         "media": terms.media,
