@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from server.clients import now_ms
 from server.errors import StorageAway
@@ -98,32 +98,38 @@ class Indexer:
             ]
         )
 
-    async def catch_up(self, convs: Sequence[str]) -> None:
-        """Until these are indexed to their end, or for a second. Raises ``StorageAway``."""
-        await self._check(convs)
+    async def catch_up(self, convs: Sequence[str]) -> dict[str, int]:
+        """Until these are indexed to their end, or for a second. Their marks, where they have any.
+
+        Raises ``StorageAway``.
+        """
+        marks = await self._store.marks(convs)
+        await self._check(convs, marks)
         deadline = time.monotonic() + WAIT_S
         mine = [conv for conv in convs if conv in self._behind]
+        if not mine:
+            return marks
         while mine and time.monotonic() < deadline:
             async with self._lock:
                 if not await self._turn(mine[:TURN_CONVERSATIONS]):
-                    return
+                    break
             mine = [conv for conv in mine if conv in self._behind]
+        return await self._store.marks(convs)
 
-    async def _check(self, convs: Sequence[str]) -> None:
+    async def _check(self, convs: Sequence[str], marks: Mapping[str, int]) -> None:
         """Another node may have died before it indexed what it wrote, or this one before."""
         now = time.monotonic()
         unchecked = [c for c in convs if now - self._checked.get(c, -CHECKED_S) >= CHECKED_S]
         if not unchecked:
             return
-        marks, lasts = await asyncio.gather(
-            self._store.marks(unchecked), self._store.last_seqs(unchecked)
-        )
+        nexts = await self._store.read([(conv, marks.get(conv, 0) + 1) for conv in unchecked])
+        if nexts:
+            lasts = await self._messages.lasts([entry.conv for entry in nexts])
+            for conv, last in lasts.items():
+                self.wrote(conv, last.seq)
         while len(self._checked) + len(unchecked) > BEHIND and self._checked:
             del self._checked[next(iter(self._checked))]
-        for conv in unchecked:
-            self._checked[conv] = now
-            if lasts.get(conv, 0) > marks.get(conv, 0):
-                self.wrote(conv, lasts[conv])
+        self._checked |= dict.fromkeys(unchecked, now)
 
     async def _run(self) -> None:
         cpu, at = time.process_time(), time.monotonic()

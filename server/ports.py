@@ -170,9 +170,6 @@ class SearchStore(Protocol):
     async def mark(self, marks: Mapping[str, int]) -> None:
         """Moves forward only."""
 
-    async def last_seqs(self, convs: Sequence[str]) -> dict[str, int]:
-        """The highest seq in the log of each conversation that has any."""
-
     async def read(self, places: Sequence[tuple[str, int]]) -> list[Stored]:
         """What the log has there durably, by conversation and seq; recalled ones without text."""
 

@@ -107,8 +107,7 @@ class Search:
         floors = await self._floors(userid, query.chat, query.dstid)
         if not floors:
             return Results([], False)
-        await self._indexer.catch_up(list(floors))
-        marks = await self._store.marks(floors)
+        marks = await self._indexer.catch_up(list(floors))
         scope = Scope(
             {conv: (floors[conv], mark) for conv, mark in marks.items() if mark > floors[conv]},
             sorted(wanted.grams, key=self._counted().__getitem__)[:GRAMS],
@@ -173,16 +172,16 @@ class Search:
                 return {conversation(SINGLE, userid, dstid): 0}
             group, member = await self._groups.member(dstid, userid)
             return {f"g{dstid}": 0 if group.history == "all" else member.floor}
-        floors: dict[str, int] = {}
-        if chat != GROUP:
-            floors |= dict.fromkeys(await self._conversations.of_user(userid), 0)
+        singles, places = await asyncio.gather(
+            self._conversations.of_user(userid), self._group_store.of_user(userid)
+        )
+        floors = dict.fromkeys(singles if chat != GROUP else (), 0)
         if chat != SINGLE:
-            members = {m["gid"]: m["floor"] for m in await self._group_store.of_user(userid)}
-            later = [gid for gid, floor in members.items() if floor]
+            floors |= {f"g{place['gid']}": place["floor"] for place in places}
+            later = [place["gid"] for place in places if place["floor"]]
             for document in await self._group_store.by_ids(later) if later else []:
                 if document["history"] == "all":
-                    members[document["_id"]] = 0
-            floors |= {f"g{gid}": floor for gid, floor in members.items()}
+                    floors[f"g{document['_id']}"] = 0
         return floors
 
     def _counted(self) -> Counter[str]:

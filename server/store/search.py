@@ -28,8 +28,6 @@ pages, and a new message touches no more than these, however long the conversati
 search has to begin anew in each block."""
 MERGED = 200
 """Blocks in one query: of so many MongoDB merges the index's own order, of more it sorts."""
-ASKED = 200
-"""Conversations whose ends are looked up by one pipeline."""
 A_DAY_MS = 86_400_000
 """So far at most a message's id is ahead of its time, after a clock that jumped."""
 
@@ -59,28 +57,6 @@ class MongoSearch:
         ]
         with storage():
             await self._marks.with_options(write_concern=QUICK).bulk_write(moves, ordered=False)
-
-    async def last_seqs(self, convs: Sequence[str]) -> dict[str, int]:
-        parts = [convs[at : at + ASKED] for at in range(0, len(convs), ASKED)]
-        found = await asyncio.gather(*(self._last_seqs(part) for part in parts))
-        return {conv: seq for part in found for conv, seq in part.items()}
-
-    async def _last_seqs(self, convs: Sequence[str]) -> dict[str, int]:
-        ends: list[list[Document]] = [
-            [
-                {"$match": {"_id": _keys(conv)}},
-                {"$sort": {"_id": -1}},
-                {"$limit": 1},
-                {"$project": {"_id": 1}},
-            ]
-            for conv in convs
-        ]
-        pipeline = ends[0] + [
-            {"$unionWith": {"coll": self._messages.name, "pipeline": end}} for end in ends[1:]
-        ]
-        with storage():
-            found = await (await self._messages.aggregate(pipeline)).to_list(None)
-        return dict(_place(document["_id"]) for document in found)
 
     async def read(self, places: Sequence[tuple[str, int]]) -> list[Stored]:
         keys = [_key(conv, seq) for conv, seq in places]

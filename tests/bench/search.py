@@ -370,12 +370,16 @@ async def run(options: argparse.Namespace, directory: Path) -> str:
             ours, theirs = time.process_time() - before[0], cpu_seconds(mongod) - before[1]
         sizes = {name: await size(node.mongodb_url, name) for name in ("messages", "terms")}
         count = len(said)
+        readable = [
+            {conv: world.seqs[conv] - floor for conv, floor in world.floors(client.id).items()}
+            for client in clients[:100]
+        ]
         text = (
             f"{count:,} messages of {options.users:,} users in {len(world.seqs):,} conversations, "
             f"{len(set(line.text for line in said)) / count:.0%} of the texts distinct, "
             f"{sum(len(line.text) for line in said) / count:.0f} characters each; a user reads "
-            f"{sum(len(world.floors(c.id)) for c in clients[:100]) / min(100, len(clients)):.0f} "
-            f"conversations.\n\n"
+            f"{sum(map(len, readable)) / len(readable):.0f} conversations with "
+            f"{sum(sum(floors.values()) for floors in readable) / len(readable):,.0f} messages.\n\n"
             f"Indexed at {count / seconds:,.0f} messages a second: {1e6 * ours / count:.0f} µs of "
             f"the server's CPU and {1e6 * theirs / count:.0f} µs of mongod's for each.\n\n"
             "| collection | documents on disk, MiB | indexes, MiB | bytes a message |\n"
