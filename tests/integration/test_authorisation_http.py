@@ -63,13 +63,13 @@ API = """
 401 201 201 blk 201 201 201 201 201 POST /contacts {"id": "{friend}"}
 401 201 201 blk 201 201 201 201 201 POST /contacts {"id": "{suitor}"}
 401 usr usr usr usr usr usr usr usr PATCH /contacts/{other} {"memo": "x"}
-401 200 200 200 200 200 200 200 200 PATCH /contacts/{friend} {"memo": "x"}
+401 usr 200 200 200 200 200 200 200 PATCH /contacts/{friend} {"memo": "x"}
 401 usr usr usr usr usr usr usr usr PATCH /contacts/{suitor} {"memo": "x"}
 401 usr usr usr usr usr usr usr usr DELETE /contacts/{other}
-401 204 204 204 204 204 204 204 204 DELETE /contacts/{friend}
+401 usr 204 204 204 204 204 204 204 DELETE /contacts/{friend}
 401 204 204 usr 204 204 204 204 204 DELETE /contacts/{suitor}
 401 usr usr blk usr usr usr usr usr POST /contacts/{other}/accept
-401 200 200 blk 200 200 200 200 200 POST /contacts/{friend}/accept
+401 usr 200 blk 200 200 200 200 200 POST /contacts/{friend}/accept
 401 200 200 blk 200 200 200 200 200 POST /contacts/{suitor}/accept
 401 200 200 200 200 200 200 200 200 GET /blocks
 401 204 204 204 204 204 204 204 204 PUT /blocks/{other}

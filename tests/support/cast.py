@@ -9,7 +9,7 @@ since calls change things::
                 caller has an own one, and so has each an own ``link`` and ``code``
     own         the caller
     other       a user who has blocked ``blocked``, and whom ``blocker`` has blocked
-    friend      likewise, and a contact of every caller
+    friend      likewise, and a contact of every caller but the stranger
     suitor      likewise, and waits to become a contact of every caller
     none        the id of nobody and nothing
     sid, app    a session and an app password of the caller's
@@ -19,6 +19,9 @@ since calls change things::
     name        a username that is free
     pw          everybody's password
     ever        as ``muted_until``, for good
+    mine, theirs    ids of messages in the group: the caller's, and one of the peer's for each
+    wrote, read     the same in the conversation with ``other``: the caller's and the other's
+    seq, end    how far the group and the conversation with ``other`` go
 """
 
 import re
@@ -38,6 +41,7 @@ FOR_GOOD = 2**53 - 1
 UNKNOWN = 2**52
 """No user, group, message or anything else has this id."""
 
+SAID = {"mine", "theirs", "wrote", "read", "seq", "end"}
 _EACH = len(CALLERS)
 _crowds: dict[str, list[JsonClient]] = {}
 
@@ -64,6 +68,7 @@ class Cast:
         self.callers = dict(zip(CALLERS[1:], people, strict=False))
         self.peer, *rest = people[_EACH - 1 :]
         self.targets, self.guests, self.askers = (rest[_EACH * n :][:_EACH] for n in range(3))
+        self.users: dict[str, JsonClient] = {}
         self.gid = 0
         self.tokens = {name: caller.token for name, caller in self.callers.items()}
         own = [self.callers["stranger"], *self.callers.values()]
@@ -80,16 +85,20 @@ class Cast:
         }
 
     @classmethod
-    async def of(cls, node: Node, text: str = "") -> "Cast":
-        """With all that ``text`` names in braces."""
+    async def of(cls, node: Node, text: str = "", *, online: bool = False) -> "Cast":
+        """With all that ``text`` names in braces. ``online``: everybody is connected anew."""
         cast = cls(node, await crowd(node))
         wanted = names_in(text)
+        if online:
+            for name, caller in cast.callers.items():
+                cast.callers[name] = await caller.another_device().connect()
+            cast.peer = await cast.peer.another_device().connect()
         if "/logout" in text:
             wanted.add("token")
         if wanted & {"gid", "open", "code"}:
             await cast._make_group(wanted)
-        for name in wanted & {"other", "friend", "suitor"}:
-            await cast._make_user(name)
+        for name in sorted(wanted & {"other", "friend", "suitor"}):
+            await cast._make_user(name, wanted, online=online)
         if wanted & {"sid", "refresh", "token", "app", "their_sid", "their_app"}:
             await cast._make_logins(wanted)
         if "file" in wanted:
@@ -122,6 +131,13 @@ class Cast:
         names = ("blocked", "blocker", "member", "muted", "gone", "admin")
         insiders = [people[name] for name in names]
         gid = self.gid = await make_group(owner, *insiders, self.peer, *self.targets)
+        if wanted & SAID:
+            said = [await each.say(gid, "x", "mine", chat=11) for each in (*insiders, owner)]
+            # The stranger has none and takes somebody else's.
+            self.ids["mine"] = [ack["id"] for ack in (said[0], said[0], *said)]
+            acks = [await self.peer.say(gid, "x", f"theirs {at}", chat=11) for at in range(_EACH)]
+            self.ids["theirs"] = [ack["id"] for ack in acks]
+            self.ids["seq"] = [acks[-1]["seq"]] * _EACH
         for admin in (people["admin"], self.peer):
             await call(owner, "PATCH", f"/{gid}/members/{admin.id}", {"role": "admin"})
         muted = f"/{gid}/members/{people['muted'].id}"
@@ -138,11 +154,19 @@ class Cast:
             self.ids["link"] = [link["id"] for link in links]
             self.ids["code"] = [link["code"] for link in links]
 
-    async def _make_user(self, name: str) -> None:
-        user = await JsonClient.register(self.node)
+    async def _make_user(self, name: str, wanted: set[str], *, online: bool) -> None:
+        user = self.users[name] = await JsonClient.register(self.node)
         self.ids[name] = [user.id] * _EACH
-        for caller in self.callers.values():
-            if name == "friend":
+        if online:
+            await user.connect()
+        if wanted & SAID:
+            wrote = [await each.say(user.id, "x", name) for each in self.callers.values()]
+            read = [await user.say(each.id, "x", name) for each in self.callers.values()]
+            self.ids["wrote"] = [0, *(ack["id"] for ack in wrote)]
+            self.ids["read"] = [0, *(ack["id"] for ack in read)]
+            self.ids["end"] = [0, *(ack["seq"] for ack in read)]
+        for as_what, caller in self.callers.items():
+            if name == "friend" and as_what != "stranger":
                 await befriend(user, caller)
             elif name == "suitor":
                 await ask(user, caller)
