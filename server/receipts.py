@@ -117,6 +117,8 @@ class Receipts:
     async def of(self, userid: int, chat: int, dstid: int, seq: int = 0) -> list[Receipt]:
         """The others' pointers; with ``seq`` only of those who have read up to there.
 
+        While one of two users blocks the other, those from before.
+
         Raises ``bad-field``, ``not-a-member``, and ``not-allowed`` in groups that are too large.
         """
         if chat not in (SINGLE, GROUP) or not dstid:
@@ -127,6 +129,8 @@ class Receipts:
                 most = self._group_members
                 raise ChatError("not-allowed", f"not in groups of more than {most} members")
         places = await self._places.of_conversation(conversation(chat, userid, dstid))
+        if chat == SINGLE and await self._blocks.apart(userid, dstid):
+            places = [place | place.get("shown", {}) for place in places]
         return [
             Receipt(place["userid"], place.get("delivered", 0), place.get("read", 0))
             for place in places
@@ -161,6 +165,11 @@ class Receipts:
             if seq
         }
         tallies = await self._messages.tallies(list(wanted))
+        apart = {
+            key
+            for key, waiting in batch.items()
+            if waiting.chat == SINGLE and await self._blocks.apart(key[1], waiting.dstid)
+        }
         moves: list[tuple[Pointer, _Waiting]] = []
         for key, waiting in batch.items():
             try:
@@ -169,7 +178,7 @@ class Receipts:
                 waiting.refused(error)
                 continue
             if pointer is not None:
-                moves.append((pointer, waiting))
+                moves.append((pointer._replace(hidden=key in apart), waiting))
         if moves:
             await self._places.move([pointer for pointer, _ in moves])
             names = await self._names([pointer for pointer, _ in moves])
@@ -208,7 +217,7 @@ class Receipts:
             if not seq:
                 continue
             if chat == SINGLE:
-                if dstid != userid and not await self._blocks.apart(userid, dstid):
+                if dstid != userid and not pointer.hidden:
                     author, name = names.get((pointer.conv, seq), (0, ""))
                     reader = await self._accounts.user(userid)
                     self._publish(
