@@ -118,8 +118,8 @@ class MessageStore(Protocol):
     async def named(self, conv: str, users: Sequence[int], name: str) -> Message | None:
         """The message of one of these users that XMPP clients know under this id."""
 
-    async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
-        """Stored recalls, edits and reactions with lower ids that were not applied."""
+    async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
+        """Stored recalls, edits and reactions between two ids that were not applied, ascending."""
 
     async def archive(
         self,
