@@ -84,12 +84,17 @@ class Acts:
         """The message of this id."""
         return await self._messages.by_id(conv, message_id)
 
-    async def named(self, userid: int, other: int, name: str) -> Message | None:
-        """The message of a 1:1 conversation that XMPP clients know under this id."""
+    async def named(self, cmd: int, userid: int, other: int, name: str) -> Message | None:
+        """The message of a 1:1 conversation that XMPP clients know under this id.
+
+        Both sides may have given one the same: ``cmd`` says what ``userid`` wants with it, and
+        so whose is meant.
+        """
         if not 0 < len(name) <= NAME_CHARS:
             return None
         conv = conversation(SINGLE, userid, other)
-        return await self._messages.named(conv, [userid, other], name)
+        authors = (userid, other) if cmd in (RECALL, EDIT) else (other, userid)
+        return await self._messages.named(conv, authors, name)
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.

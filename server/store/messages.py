@@ -20,6 +20,7 @@ from server.model import (
     GROUP,
     REACTION,
     RECALL,
+    SINGLE,
     VOID,
     Known,
     Message,
@@ -249,21 +250,30 @@ class MongoMessages:
                     ]
                 )
 
-    async def named(self, conv: str, users: Sequence[int], name: str) -> Message | None:
-        query: Document = {"conv": conv, "userid": {"$in": list(users)}, "cid": name}
+    async def named(self, conv: str, authors: Sequence[int], name: str) -> Message | None:
+        found: dict[int, Document] = {}
+        query: Document = {"conv": conv, "userid": {"$in": list(authors)}, "cid": name}
         with storage():
-            found = await self._durable.find_one(query)
-            if found is None and name.isascii() and name.isdigit() and len(name) <= 16:
+            for each in await self._durable.find(query).to_list(None):
+                found[each["userid"]] = each
+            if authors[0] not in found and name.isascii() and name.isdigit() and len(name) <= 16:
                 query = {"owners": _owner(conv), "id": int(name), "conv": conv}
-                found = await self._durable.find_one(query)
-            if found is None:
+                for each in await self._durable.find(query).to_list(None):
+                    found.setdefault(each["userid"], each)
+            if authors[0] not in found:
                 # Not every client gives its stanzas an origin-id; what is meant is mostly recent.
-                recent = self._durable.find({"_id": _keys(conv)}, {"xml": 1}).sort("_id", -1)
-                for each in await recent.limit(RECENT).to_list(RECENT):
+                recent = self._durable.find({"_id": _keys(conv)}, {"xml": 1, "userid": 1})
+                recent.sort("_id", -1).limit(RECENT)
+                for each in await recent.to_list(RECENT):
                     if Names.of(each.get("xml", "")).own == name:
-                        found = await self._durable.find_one({"_id": each["_id"]})
-                        break
-        return message_of(found) if found is not None and found["cmd"] in (10, 11) else None
+                        found.setdefault(each["userid"], each)
+            for author in authors:
+                if author in found:
+                    named: Document | None = found[author]
+                    if named is not None and "cmd" not in named:
+                        named = await self._durable.find_one({"_id": named["_id"]})
+                    return message_of(named) if named and named["cmd"] in (SINGLE, GROUP) else None
+        return None
 
     async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
         query = {"todo": True, "id": {"$gt": after_id, "$lt": before_id}}
@@ -316,11 +326,16 @@ class MongoMessages:
             return [_stored(document) for document in await cursor.to_list(limit)]
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
+        wanted: list[Document] = [
+            {"cmd": {"$in": [SINGLE, GROUP, REACTION]}},
+            # The others are to be seen in the message itself, unless that was handed over before.
+            {"cmd": {"$in": [RECALL, EDIT]}, "ref": {"$lte": after_id}},
+        ]
         query = {
             "owners": userid,
             "id": {"$gt": after_id},
             "userid": {"$ne": userid},
-            "cmd": MESSAGES,
+            "$or": wanted,
         }
         cursor = self._durable.find(query).sort("id", -1).limit(limit)
         with storage():
