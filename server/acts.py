@@ -106,7 +106,7 @@ class Acts:
         """
         target = await self._messages.by_id(conv, message.ref)
         if target is None or target.message.seq <= floor:
-            raise ChatError("no-such-message", "there is no such message in this conversation")
+            raise no_such_message()
         try:
             self._check(message, target.message, is_moderator)
         except ChatError:
