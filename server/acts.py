@@ -46,6 +46,11 @@ Hook = Callable[[str, Message, Message], Awaitable[None]]
 """Conversation, the act, and the message as it was before."""
 
 
+def no_such_message() -> ChatError:
+    """The same whether there is no such conversation, or the message is another one's."""
+    return ChatError("no-such-message", "there is no such message in this conversation")
+
+
 class Acts:
     """``before`` and ``after``: what else a recall or edit brings, before and after the history has
     it; again is no change."""
