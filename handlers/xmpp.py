@@ -264,7 +264,9 @@ class XmppSession:
     ) -> None:
         """What names another message by what XMPP clients know it as."""
         message, services = said.message, self.services
-        of = await services.acts.named(node.userid, message.dstid, said.of)
+        of = await services.acts.named(message.cmd, node.userid, message.dstid, said.of)
+        if of is None and message.cmd != SINGLE:
+            services.router.count(node)
         if message.cmd == RECEIPT:
             if of is not None:  # a receipt for what is not there gets no error
                 message.seq = of.seq
