@@ -197,17 +197,13 @@ class MessageStore(Protocol):
 
 
 class Pointer(NamedTuple):
-    """How far one user has come in a conversation; ``tally``: that of the entry ``read``.
-
-    ``hidden``: the other of a 1:1 conversation goes on seeing where the user was before.
-    """
+    """How far one user has come in a conversation; ``tally``: that of the entry ``read``."""
 
     conv: str
     userid: int
     read: int
     delivered: int
     tally: Tally
-    hidden: bool = False
 
 
 class PlaceStore(Protocol):

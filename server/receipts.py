@@ -126,8 +126,6 @@ class Receipts:
     async def of(self, userid: int, chat: int, dstid: int, seq: int = 0) -> list[Receipt]:
         """The others' pointers; with ``seq`` only of those who have read up to there.
 
-        While one of two users blocks the other, those from before.
-
         Raises ``bad-field``, ``not-a-member``, and ``not-allowed`` in groups that are too large.
         """
         if chat not in (SINGLE, GROUP) or not dstid:
@@ -140,8 +138,6 @@ class Receipts:
         elif dstid != userid and await self._blocks.apart(userid, dstid):
             return []
         places = await self._places.of_conversation(conversation(chat, userid, dstid))
-        if chat == SINGLE and await self._blocks.apart(userid, dstid):
-            places = [place | place.get("shown", {}) for place in places]
         return [
             Receipt(place["userid"], place.get("delivered", 0), place.get("read", 0))
             for place in places
@@ -175,11 +171,6 @@ class Receipts:
             if seq
         }
         tallies = await self._messages.tallies(list(wanted))
-        apart = {
-            key
-            for key, waiting in batch.items()
-            if waiting.chat == SINGLE and await self._blocks.apart(key[1], waiting.dstid)
-        }
         moves: list[tuple[Pointer, _Waiting]] = []
         for key, waiting in batch.items():
             try:
@@ -188,7 +179,7 @@ class Receipts:
                 waiting.refused(error)
                 continue
             if pointer is not None:
-                moves.append((pointer._replace(hidden=key in apart), waiting))
+                moves.append((pointer, waiting))
         if moves:
             await self._places.move([pointer for pointer, _ in moves])
             names = await self._names([pointer for pointer, _ in moves])
@@ -227,7 +218,7 @@ class Receipts:
             if not seq:
                 continue
             if chat == SINGLE:
-                if dstid != userid and not pointer.hidden:
+                if dstid != userid and not await self._blocks.apart(userid, dstid):
                     author, name = names.get((pointer.conv, seq), (0, ""))
                     reader = await self._accounts.user(userid)
                     self._publish(

@@ -17,7 +17,6 @@ from server.store.messages import end_of, entry_key, message_of
 
 FRESH: Document = {"read": 0, "delivered": 0, "read_n": 0, "read_low": 0}
 """A place at the beginning of a conversation."""
-_SHOW_PRESENT = [{"$set": {"shown": {"read": "$read", "delivered": "$delivered"}}}]
 _NOWHERE = End(0, 0, Tally())
 _CONV = {"$ifNull": ["$conv", {"$concat": ["g", {"$toString": "$gid"}]}]}
 _JOINED_ID = {"$multiply": [{"$subtract": ["$joined", EPOCH_MS]}, 4096]}
@@ -92,23 +91,15 @@ class MongoPlaces:
 
     async def move(self, pointers: Sequence[Pointer]) -> None:
         moves = []
-        for conv, userid, read, delivered, tally, hidden in pointers:
+        for conv, userid, read, delivered, tally in pointers:
             mine = place_id(conv, userid)
-            if hidden:
-                moves.append(UpdateOne({"_id": mine, "shown": {"$exists": False}}, _SHOW_PRESENT))
-            moves.append(
-                UpdateOne(
-                    {"_id": mine},
-                    {"$max": {"delivered": delivered}}
-                    | ({} if hidden else {"$unset": {"shown": 1}}),
-                )
-            )
+            moves.append(UpdateOne({"_id": mine}, {"$max": {"delivered": delivered}}))
             if read:
                 behind = {"_id": mine, "read": {"$lt": read}}
                 at = {"read": read, "read_n": tally.messages, "read_low": tally.low}
                 moves.append(UpdateOne(behind, {"$set": at}))
         with storage():
-            await self._places.bulk_write(moves)
+            await self._places.bulk_write(moves, ordered=False)
 
     async def set(self, conv: str, userid: int, fields: Mapping[str, Any], since: int) -> bool:
         mine, is_single = place_id(conv, userid), not is_group(conv)

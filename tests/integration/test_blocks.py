@@ -157,37 +157,6 @@ async def test_receipts_edits_and_reactions_stop_with_a_block_and_recalls_do_not
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_pointers_stay_where_the_other_has_seen_them_while_blocked(node: Node) -> None:
-    """On both sides; one's own move, and are seen again when the block is gone."""
-    alice, bob = await JsonClient.online(node), await JsonClient.online(node)
-    await alice.say(bob.id, "one", "c1")
-    bob.send(cmd=12, chat=10, dstid=alice.id, seq=1, state="read")
-    await alice.expect(cmd=12, seq=1)
-    await alice.say(bob.id, "two", "c2")
-    await bob.say(alice.id, "three", "c3")
-    await block(bob, alice)
-    await refused(alice, bob, "not-allowed")
-    await refused(bob, alice, "blocked")
-    for client, other in ((alice, bob), (bob, alice)):
-        again = await client.another_device().connect()
-        client.send(cmd=12, chat=10, dstid=other.id, seq=2, state="read")
-        await again.expect(cmd=23, seq=2)
-        client.send(cmd=12, chat=10, dstid=other.id, seq=3, state="read")
-        await again.expect(cmd=23, seq=3)
-    for client, other, seen in ((alice, bob, 1), (bob, alice, 0)):
-        assert (await client.line(other.id))["read"] == 3
-        path = f"/api/receipts?chat=10&dstid={other.id}"
-        told = [{"userid": other.id, "delivered": seen, "read": seen}]
-        assert (await client.call("GET", path))[1]["receipts"] == told
-        assert (await client.call("GET", f"{path}&seq=2"))[1]["receipts"] == []
-    await unblock(bob, alice)
-    await accepted(alice, bob)
-    for client, other in ((alice, bob), (bob, alice)):
-        _, found = await client.call("GET", f"/api/receipts?chat=10&dstid={other.id}&seq=3")
-        assert [each["read"] for each in found["receipts"]] == [3]
-
-
-@pytest.mark.gen_test(timeout=30)
 async def test_blocked_contact_stays_one_and_both_look_offline(node: Node) -> None:
     """The lists keep each other; presence goes with the block and comes back with its end."""
     alice, bob = await JsonClient.online(node), await JsonClient.online(node)
