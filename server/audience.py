@@ -124,28 +124,32 @@ class Audience:
         await self._bus.settled()
         local.loading = None
 
-    def joined(self, gid: int, userids: Iterable[int]) -> None:
-        """Some joined a group. Whether they still are in it is looked up.
+    def joined(self, gid: int, userid: int, floor: int) -> None:
+        """The user is a member from the entry behind ``floor`` on."""
+        local = self._locals.get(userid)
+        if local is None:
+            return
+        if gid in local.left:
+            # Again; or this comes late, from another node than what was heard of the leaving.
+            self._make_sure(gid, userid)
+        else:
+            self._come(gid, userid, floor)
 
-        Who went again, by another node, may have been told of first.
-        """
-        here = self._locals.keys() & set(userids)
-        if here:
-            self._unsure.setdefault(gid, set()).update(here)
-            self._doubt.set()
-
-    def left(self, gid: int, userids: Iterable[int]) -> None:
-        """Some left a group. They hear no more at once; who is back already, in a moment."""
-        gone = list(userids)
-        for userid in gone:
+    def left(self, gid: int, userid: int) -> None:
+        if userid in self._locals:
             self._leave(gid, userid)
-        self.joined(gid, gone)
+            self._make_sure(gid, userid)  # who is back already may have been heard of before
 
     def dissolved(self, gid: int) -> None:
-        self.left(gid, self._members.get(gid, ()))
+        for userid in list(self._members.get(gid, ())):
+            self.left(gid, userid)
+
+    def _make_sure(self, gid: int, userid: int) -> None:
+        self._unsure.setdefault(gid, set()).add(userid)
+        self._doubt.set()
 
     async def _make_sure_for_ever(self) -> None:
-        """Looks up who is a member now, for one change after the other."""
+        """Looks up who is a member now, for one group after the other."""
         while True:
             await self._doubt.wait()
             self._doubt.clear()
@@ -170,7 +174,6 @@ class Audience:
                         self._leave(gid, userid)
 
     def _come(self, gid: int, userid: int, floor: int) -> None:
-        """The user is a member from the entry behind ``floor`` on."""
         local = self._locals.get(userid)
         # One who connected since the joining was taken for a member from the beginning.
         if local is not None and gid not in local.gids:

@@ -300,6 +300,8 @@ class Router:
             raise ChatError("bad-field", "userid must be your own or left out")
         if hint.state not in TYPING_STATES:
             raise ChatError("bad-field", "state must be composing or paused")
+        if not hint.dstid:
+            raise ChatError("bad-field", "dstid is missing")
         self.count(node)
         passed = Message(
             userid=node.userid, cmd=TYPING, chat=hint.chat, dstid=hint.dstid, state=hint.state

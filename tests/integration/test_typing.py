@@ -2,19 +2,11 @@
 
 import pytest
 
-from tests.support.json_client import JsonClient, http
+from tests.support.groups import talking_group
+from tests.support.json_client import JsonClient
 from tests.support.node import Node
 
 pytestmark = pytest.mark.dialogue
-
-
-async def group_of(owner: JsonClient, *members: JsonClient) -> int:
-    body = {"name": "typists", "members": [member.id for member in members]}
-    status, group, _ = await http(owner.node, "POST", "/api/groups", body, owner.token)
-    assert status == 201, group
-    for client in (owner, *members):
-        await client.expect(cmd=22)
-    return int(group["id"])
 
 
 @pytest.mark.gen_test(timeout=20)
@@ -32,7 +24,7 @@ async def test_typing_reaches_every_connection_of_the_other(node: Node) -> None:
 @pytest.mark.gen_test(timeout=20)
 async def test_typing_in_a_group_reaches_the_others_only(node: Node) -> None:
     alice, bob, carol, eve = [await JsonClient.online(node) for _ in range(4)]
-    gid = await group_of(alice, bob, carol)
+    gid = await talking_group(alice, bob, carol)
     alice.send(cmd=13, chat=11, dstid=gid, state="composing")
     for member in (bob, carol):
         assert (await member.expect(cmd=13))["userid"] == alice.id
@@ -64,6 +56,8 @@ WRONG = {
     "unknown state": ({"chat": 10, "state": "thinking"}, 400, "bad-field"),
     "no chat": ({"state": "paused"}, 400, "bad-field"),
     "unknown chat": ({"chat": 12, "state": "paused"}, 400, "bad-field"),
+    "no dstid": ({"chat": 10, "state": "paused", "dstid": 0}, 400, "bad-field"),
+    "no group": ({"chat": 11, "state": "paused", "dstid": 0}, 400, "bad-field"),
     "another's name": ({"chat": 10, "state": "paused", "userid": 10_001}, 400, "bad-field"),
     "state is a number": ({"chat": 10, "state": 1}, 400, "bad-field"),
     "a group one is not in": ({"chat": 11, "state": "paused"}, 403, "not-a-member"),
@@ -76,7 +70,7 @@ WRONG = {
 async def test_wrong_typing_is_refused_and_reaches_nobody(node: Node, name: str) -> None:
     fields, code, reason = WRONG[name]
     alice, bob, eve = [await JsonClient.online(node) for _ in range(3)]
-    gid = await group_of(alice, bob)
+    gid = await talking_group(alice, bob)
     eve.send(**{"cmd": 13, "dstid": gid if fields.get("chat") == 11 else bob.id, **fields})
     error = await eve.expect(cmd=2)
     assert (error["code"], error["reason"]) == (code, reason)
