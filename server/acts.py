@@ -46,6 +46,11 @@ Hook = Callable[[str, Message, Message], Awaitable[None]]
 """Conversation, the act, and the message as it was before."""
 
 
+def no_such_message() -> ChatError:
+    """The same whether there is no such conversation, or the message is another one's."""
+    return ChatError("no-such-message", "there is no such message in this conversation")
+
+
 class Acts:
     """``before`` and ``after``: what else a recall or edit brings, before and after the history has
     it; again is no change."""
@@ -106,7 +111,7 @@ class Acts:
         """
         target = await self._messages.by_id(conv, message.ref)
         if target is None or target.message.seq <= floor:
-            raise ChatError("no-such-message", "there is no such message in this conversation")
+            raise no_such_message()
         try:
             self._check(message, target.message, is_moderator)
         except ChatError:

@@ -270,7 +270,7 @@ class SearchStore(Protocol):
         """What the log has there durably, by conversation and seq; recalled ones without text."""
 
     async def add(self, terms: Sequence[Terms]) -> None:
-        """Those that have terms already keep them."""
+        """Durably; those that have terms already keep them."""
 
     async def put(self, terms: Sequence[Terms]) -> None:
         """Durably, in place of those that are there."""
