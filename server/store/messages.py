@@ -14,6 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from server.clients import now_ms
 from server.errors import StorageAway
 from server.model import (
     ACTS,
@@ -27,6 +28,7 @@ from server.model import (
     Message,
     Names,
     Tally,
+    first_id_of,
     is_group,
 )
 from server.ports import Act, Document, End, Inserted, Placed, Stored
@@ -41,6 +43,8 @@ _CONTENT = dict.fromkeys(
 """What a recall takes away."""
 RECENT = 200
 """Entries that are looked through for a name."""
+UNAPPLIED_MS = 5000
+"""So long an act that is not applied is kept from those who follow the log: it soon will be."""
 EDITS = 50
 """Those of a recalled message that are read at once."""
 DUPLICATE_KEY = 11000
@@ -173,8 +177,14 @@ class MongoMessages:
 
     async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
         cursor = self._durable.find({"_id": _keys(conv, after, before)}).sort("_id", 1)
+        fresh = first_id_of(now_ms() - UNAPPLIED_MS)
+        entries = []
         with storage():
-            return [_stored(found) for found in await cursor.limit(limit).to_list(limit)]
+            for found in await cursor.limit(limit).to_list(limit):
+                if "todo" in found and found["id"] > fresh:
+                    break
+                entries.append(_stored(found))
+        return entries
 
     async def newest(self, owners: Sequence[int], after_id: int, before_id: int) -> dict[str, int]:
         pipeline: list[Document] = [
@@ -206,29 +216,41 @@ class MongoMessages:
             }
             await self._voids.insert_one(document | counts)
 
-    async def apply(self, acts: Sequence[Act], digest: Callable[[Message], bytes]) -> None:
+    async def apply(
+        self, acts: Sequence[Act], digest: Callable[[Message], bytes]
+    ) -> set[tuple[str, int]]:
         done = [
             UpdateOne({"_id": entry_key(act.conv, act.entry.seq)}, {"$unset": {"todo": 1}})
             for act in acts
         ]
-        changed = [
-            entry_key(act.conv, act.target.message.seq) for act in acts if act.entry.cmd != REACTION
-        ]
         updates = [one for act in acts for one in _updates(act)]
+        changed = [act for act in acts if act.entry.cmd != REACTION]
         if not changed:
             with storage(self._write_timeout_s):
                 await self._voids.bulk_write(updates + done)
-            return
+            return set()
         with storage(self._write_timeout_s):
             await self._voids.bulk_write(updates)
-            # After the recall is marked: an edit is seen here, or sees the mark itself.
-            gone = await self._collection.find(
-                {"_id": {"$in": changed}, "recalled": True}, {"conv": 1, "id": 1}
-            ).to_list(None)
-        for message in gone:
-            await self._wipe_edits(message["conv"], message["id"], digest)
+            # After the recall is marked: an edit is seen here, or sees the mark itself, or the
+            # recall that another node has stored and is about to apply.
+            keys = [entry_key(act.conv, act.target.message.seq) for act in changed]
+            refs = [act.entry.ref for act in changed]
+            recalled, about_to = await asyncio.gather(
+                self._collection.find(
+                    {"_id": {"$in": keys}, "recalled": True}, {"conv": 1, "id": 1}
+                ).to_list(None),
+                self._collection.find(
+                    {"todo": True, "id": {"$gt": 0}, "cmd": RECALL, "ref": {"$in": refs}},
+                    {"conv": 1, "ref": 1},
+                ).to_list(None),
+            )
+        gone = {(each["conv"], int(each["id"])) for each in recalled}
+        gone |= {(each["conv"], int(each["ref"])) for each in about_to}
+        for conv, message_id in gone:
+            await self._wipe_edits(conv, message_id, digest)
         with storage(self._write_timeout_s):
             await self._voids.bulk_write(done)
+        return gone
 
     async def _wipe_edits(
         self, conv: str, message_id: int, digest: Callable[[Message], bytes]
