@@ -187,7 +187,8 @@ class MessageStore(Protocol):
         start_ms: int | None,
         end_ms: int | None,
         before_id: int | None = None,
-    ) -> int: ...
+    ) -> int | None:
+        """None: more than 10,000."""
 
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 

@@ -45,6 +45,10 @@ RECENT = 200
 """Entries that are looked through for a name."""
 UNAPPLIED_MS = 5000
 """So long an act that is not applied is kept from those who follow the log: it soon will be."""
+COUNTED = 10_000
+"""Of more entries of an archive nobody is told how many there are."""
+A_DAY_MS = 86_400_000
+"""So far at most a message's id is ahead of its time, after a clock that jumped."""
 EDITS = 50
 """Those of a recalled message that are read at once."""
 DUPLICATE_KEY = 11000
@@ -319,7 +323,15 @@ class MongoMessages:
         backward: bool,
     ) -> list[Stored]:
         query = _archive_query(owner, conv, start_ms, end_ms, after_id, before_id)
-        cursor = self._durable.find(query).sort("id", -1 if backward else 1).limit(limit)
+        order = "id"
+        with storage():
+            if conv is not None and start_ms is None:
+                # In its own order there is nothing of others in between.
+                seqs = await self._seqs(conv, (after_id, before_id))
+                if seqs is not None:
+                    order, query["_id"] = "_id", _keys(conv, seqs[0] or 0, seqs[1])
+                    del query["owners"]
+        cursor = self._durable.find(query).sort(order, -1 if backward else 1).limit(limit)
         with storage():
             found = [_stored(document) for document in await cursor.to_list(limit)]
         return found[::-1] if backward else found
@@ -332,10 +344,30 @@ class MongoMessages:
         start_ms: int | None,
         end_ms: int | None,
         before_id: int | None = None,
-    ) -> int:
+    ) -> int | None:
         query = _archive_query(owner, conv, start_ms, end_ms, None, before_id)
         with storage():
-            return int(await self._durable.count_documents(query))
+            if conv is not None and start_ms is None and end_ms is None:
+                seqs = await self._seqs(conv, (before_id,))
+                if seqs is not None:
+                    query = {"_id": _keys(conv, before=seqs[0])}
+            count = int(await self._durable.count_documents(query, limit=COUNTED + 1))
+        return count if count <= COUNTED else None
+
+    async def _seqs(self, conv: str, ids: Sequence[int | None]) -> list[int | None] | None:
+        """Of these entries; None: one of them is in another conversation."""
+        seqs: list[int | None] = []
+        for entry_id in ids:
+            if entry_id is None:
+                seqs.append(None)
+                continue
+            found = await self._durable.find_one(
+                {"owners": _owner(conv), "id": entry_id, "conv": conv}, {"seq": 1}
+            )
+            if found is None:
+                return None
+            seqs.append(found["seq"])
+        return seqs
 
     async def archive_has(self, owner: int, message_id: int) -> bool:
         with storage():
@@ -464,10 +496,13 @@ def _archive_query(
 ) -> Document:
     query: Document = {"owners": owner}
     if conv is not None:
-        query["conv"] = conv
+        query |= {"conv": conv, "cmd": {"$ne": VOID}}
     bounds = (
         ("ts", "$gte", start_ms),
         ("ts", "$lte", end_ms),
+        # The index is by ids, which are of their time or a little ahead of it.
+        ("id", "$gte", None if start_ms is None else first_id_of(start_ms)),
+        ("id", "$lte", None if end_ms is None else first_id_of(end_ms + A_DAY_MS)),
         ("id", "$gt", after_id),
         ("id", "$lt", before_id),
     )
