@@ -14,6 +14,7 @@ import msgspec
 from server.clients import now_ms
 from server.deliveries import Envelope
 from server.errors import ChatError, StorageAway
+from server.media import TEXT, check_media
 from server.model import (
     CONTENT_FIELDS,
     EDIT,
@@ -128,8 +129,13 @@ class Acts:
             raise ChatError("no-such-message", "this message was recalled")
         if message.cmd == REACTION:
             return
-        if message.cmd == EDIT and not (message.content or target.url):
-            raise ChatError("bad-field", "content is missing; to take a message back, recall it")
+        if message.cmd == EDIT:
+            if not (message.content or target.url):
+                raise ChatError(
+                    "bad-field", "content is missing; to take a message back, recall it"
+                )
+            if target.media != TEXT:
+                check_media(msgspec.structs.replace(target, content=message.content))
         if message.cmd == RECALL and is_moderator:
             return
         if target.userid != message.userid:
