@@ -34,6 +34,8 @@ from server.settings import Limits
 log = logging.getLogger(__name__)
 
 REACTION_CHARS = 64
+DIFFERENT = 100
+"""Reactions to one message. In a large group they could make it larger than an answer may be."""
 NAME_CHARS = 512
 DIGEST_BYTES = 16
 RECOVER_S = 30.0
@@ -128,6 +130,11 @@ class Acts:
         if target.recalled:
             raise ChatError("no-such-message", "this message was recalled")
         if message.cmd == REACTION:
+            given = target.reactions
+            if message.content and message.content not in given and len(given) >= DIFFERENT:
+                raise ChatError(
+                    "too-long", f"a message has {DIFFERENT} different reactions at most"
+                )
             return
         if message.cmd == EDIT:
             if not (message.content or target.url):

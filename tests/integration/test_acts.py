@@ -207,6 +207,25 @@ async def test_edit_leaves_a_message_what_its_kind_needs(node: Node) -> None:
         await alice.act(EDIT, 10, bob.id, sent["id"], f"e{n}", content=good)
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_message_takes_so_many_different_reactions(node: Node) -> None:
+    """One more is too-long; what others gave already can be given by everybody."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    gid = await make_group(alice, bob)
+    sent = await alice.say(gid, "hi", "c1", chat=11)
+    given = {f"reactions.{n}": {"text": f"r{n}", "seq": 1} for n in range(99)}
+    async with AsyncMongoClient(getattr(node, "one", node).mongodb_url) as client:
+        await client.tandem.messages.update_one({"_id": f"g{gid}:{1:016d}"}, {"$set": given})
+    frame = {"cmd": REACTION, "chat": 11, "dstid": gid, "ref": sent["id"]}
+    await alice.act(REACTION, 11, gid, sent["id"], "a1", content="the last")
+    assert await bob.refused(**frame, content="one more") == (413, "too-long")
+    await bob.act(REACTION, 11, gid, sent["id"], "b1", content="the last")
+    await bob.act(REACTION, 11, gid, sent["id"], "b2", content="")
+    [first, *_] = await bob.history(11, gid)
+    assert len(first["reactions"]) == 100
+    assert first["reactions"]["the last"] == [alice.id]
+
+
 @pytest.mark.gen_test(timeout=30)
 async def test_what_is_the_servers_to_say_is_not_taken_from_clients(node: Node) -> None:
     """Neither with a message nor with an act; nobody hears of it, nothing is stored of it."""
