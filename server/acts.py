@@ -20,6 +20,7 @@ from server.model import (
     EDIT,
     REACTION,
     RECALL,
+    RECEIPT,
     SINGLE,
     Known,
     Message,
@@ -98,13 +99,17 @@ class Acts:
         """The message of a 1:1 conversation that XMPP clients know under this id.
 
         Both sides may have given one the same: ``cmd`` says what ``userid`` wants with it, and
-        so whose is meant.
+        so whose is meant. An edit stands for the message that it is of.
         """
         if not 0 < len(name) <= NAME_CHARS:
             return None
         conv = conversation(SINGLE, userid, other)
         authors = (userid, other) if cmd in (RECALL, EDIT) else (other, userid)
-        return await self._messages.named(conv, authors, name)
+        found = await self._messages.named(conv, authors, name)
+        if found is None or found.cmd == SINGLE or cmd == RECEIPT:
+            return found
+        known = await self._messages.by_id(conv, found.ref) if found.cmd == EDIT else None
+        return known.message if known else None
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.

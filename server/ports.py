@@ -160,7 +160,7 @@ class MessageStore(Protocol):
         """
 
     async def named(self, conv: str, authors: Sequence[int], name: str) -> Message | None:
-        """The message that XMPP clients know under this id: of the first author who has one."""
+        """The entry that XMPP clients know under this id: of the first author who has one."""
 
     async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
         """Stored recalls, edits and reactions between two ids that were not applied, ascending."""

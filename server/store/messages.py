@@ -301,7 +301,7 @@ class MongoMessages:
                     named: Document | None = found[author]
                     if named is not None and "cmd" not in named:
                         named = await self._durable.find_one({"_id": named["_id"]})
-                    return message_of(named) if named and named["cmd"] in (SINGLE, GROUP) else None
+                    return message_of(named) if named else None
         return None
 
     async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:

@@ -9,7 +9,7 @@ import pytest
 
 from server.clients import now_ms
 from server.deliveries import Envelope
-from server.errors import StorageAway
+from server.errors import ChatError, StorageAway
 from server.model import EDIT, REACTION, RECALL, SINGLE, Message, Tally
 from server.ports import Stored
 from server.store.messages import entry_key
@@ -245,3 +245,19 @@ async def test_recall_of_a_message_with_many_edits_takes_all_their_texts(data_di
         assert left == 0
 
     await run(data_dir, go)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_acts_keep_of_their_messages_counts_against_the_queue(data_dir: Path) -> None:
+    """Short acts on long messages do not fill the memory while the database is away."""
+
+    async def go(sender: Sender) -> None:
+        message = await first(sender, "x" * 20_000)
+        sender.messages.gate = asyncio.Event()
+        with pytest.raises(ChatError) as refused:
+            for n in range(50):
+                await act(sender, REACTION, message.id, "x", f"r{n}")
+        assert refused.value.slug == "storage-away"
+        sender.messages.gate.set()
+
+    await run(data_dir, go, queue_bytes=2_000_000)
