@@ -181,11 +181,12 @@ class MongoMessages:
 
     async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
         cursor = self._durable.find({"_id": _keys(conv, after, before)}).sort("_id", 1)
-        fresh = first_id_of(now_ms() - UNAPPLIED_MS)
+        now = now_ms()
+        fresh = range(first_id_of(now - UNAPPLIED_MS), first_id_of(now + UNAPPLIED_MS))
         entries = []
         with storage():
             for found in await cursor.limit(limit).to_list(limit):
-                if "todo" in found and found["id"] > fresh:
+                if "todo" in found and int(found["id"]) in fresh:
                     break
                 entries.append(_stored(found))
         return entries
