@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import Draft
 from server.errors import ChatError
 from server.history import Page
 from server.inbox import ConversationSet, InboxPage
@@ -26,7 +27,7 @@ class ConversationChanges(Input):
     pinned: bool | None = None
     muted: bool | None = None
     archived: bool | None = None
-    draft: str | None = None
+    draft: Draft | None = None
 
 
 class ReceiptQuery(msgspec.Struct):
