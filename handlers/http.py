@@ -12,7 +12,18 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, stream_request_body
 
-from handlers import account, contacts, groups, history, invitations, login, ops, profile, uploads
+from handlers import (
+    account,
+    contacts,
+    groups,
+    history,
+    invitations,
+    login,
+    ops,
+    profile,
+    search,
+    uploads,
+)
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
 from handlers.files import FileHandler
@@ -64,6 +75,7 @@ ROUTES: tuple[Route, ...] = (
     ("/api/messages", history.Messages),
     ("/api/receipts", history.Receipts),
     ("/api/uploads", uploads.UploadOffice),
+    ("/api/search", search.MessageSearch),
     ("/api/openapi.json", ops.OpenApi),
     ("/.well-known/host-meta", ops.HostMetaXml),
     ("/.well-known/host-meta.json", ops.HostMetaJson),

@@ -47,14 +47,16 @@ Hook = Callable[[str, Message, Message], Awaitable[None]]
 
 
 class Acts:
-    """``hooks``: what else follows a recall or an edit before it is told; again is no change."""
+    """``before`` and ``after``: what else a recall or edit brings, before and after the history has
+    it; again is no change."""
 
     def __init__(self, messages: MessageStore, limits: Limits, key: bytes) -> None:
         self._messages = messages
         self._content_chars = limits.content_chars
         self._window_s = limits.recall_s
         self._key = key
-        self.hooks: list[Hook] = []
+        self.before: list[Hook] = []
+        self.after: list[Hook] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -153,11 +155,14 @@ class Acts:
         return Act(conv, entry, target._replace(first=first))
 
     async def _apply(self, acts: Sequence[Act]) -> None:
-        for act in acts:
-            if act.entry.cmd != REACTION:
-                for hook in self.hooks:
-                    await hook(act.conv, act.entry, act.target.message)
+        changes = [act for act in acts if act.entry.cmd != REACTION]
+        for act in changes:
+            for hook in self.before:
+                await hook(act.conv, act.entry, act.target.message)
         await self._messages.apply(acts, self._digest)
+        for act in changes:
+            for hook in self.after:
+                await hook(act.conv, act.entry, act.target.message)
 
     def _digest(self, message: Message) -> bytes:
         """With a key, or a short text that was recalled could be guessed from the database."""

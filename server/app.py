@@ -42,6 +42,7 @@ from server.group_shapes import GroupChange
 from server.groups import Groups
 from server.history import History
 from server.inbox import ConversationSet, Inbox
+from server.indexer import Indexer
 from server.invitations import Invitations
 from server.last_seen import LastSeen
 from server.limits import SendRate
@@ -56,6 +57,7 @@ from server.profile import Profiles
 from server.receipts import Receipts
 from server.registry import Registry
 from server.router import Router
+from server.search import Search
 from server.sequence import Sequence
 from server.services import Services
 from server.settings import Settings, SettingsError, load
@@ -212,6 +214,19 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stored=router.on_stored,
         refused=router.on_refused,
     )
+    indexer = Indexer(store.search, store.messages)
+    search = Search(store.search, indexer, store.places, store.groups, groups, settings)
+    stack.push_async_callback(search.close)
+    if settings.search.enabled:
+        router.wrote += (indexer.wrote,)
+        metrics.index_behind = lambda: indexer.behind
+        indexer.start()
+        stack.push_async_callback(indexer.close)
+
+    def saw(conv: str, message: Message) -> None:
+        writer.saw(conv, message)
+        indexer.saw(conv)
+
     addresses = AddressCounter(
         max(1, int(settings.limits.connections_per_address * settings.limits.rate_scale))
     )
@@ -251,7 +266,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             accounts,
             give=router.give_out,
             give_to=router.give_to,
-            saw=writer.saw,
+            saw=saw,
             watched_since=audience.watched_since,
         )
         stack.push_async_callback(sequence.close)
@@ -265,7 +280,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             heard=audience.heard,
             missed=audience.hurry,
         )
-        router.wrote = tails.wrote
+        router.wrote += (tails.wrote,)
         bus.listen(sequence.arrive, changes.poked, audience.hurry)
         await registry.start()
         stack.push_async_callback(registry.close)
@@ -283,7 +298,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     uploads = Uploads(store.uploads, files, settings)
     uploads.start()
     stack.push_async_callback(uploads.close)
-    acts.hooks.append(lambda _, act, target: _forget_files(uploads, act, target))
+    acts.before.append(lambda _, act, target: _forget_files(uploads, act, target))
+    if settings.search.enabled:
+        acts.after.append(lambda conv, _, target: indexer.changed([(conv, target.seq)]))
     acts.start()
     stack.push_async_callback(acts.close)
     receipts = Receipts(
@@ -363,6 +380,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         history=History(store.messages, groups, settings.limits),
         inbox=inbox,
         receipts=receipts,
+        search=search,
         newcomers=AddressCounter(
             max(1, int(settings.limits.unauthenticated_per_address * settings.limits.rate_scale))
         ),

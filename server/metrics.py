@@ -27,8 +27,9 @@ class Metrics(Collector):
     """One server's counters.
 
     ``accepted``: messages that passed the router's checks; ``stored``: new entries durable in the
-    history; ``delivered``: copies handed to connections. ``queue_depth`` is asked at scrape time,
-    and of a service of several nodes ``bus`` and ``sequence``.
+    history; ``delivered``: copies handed to connections. ``queue_depth`` and
+    ``index_behind`` are asked at scrape time, and of a service of several nodes ``bus`` and
+    ``sequence``.
     """
 
     bus: "Bus | None" = None
@@ -39,6 +40,7 @@ class Metrics(Collector):
         self.stored = 0
         self.delivered = 0
         self.queue_depth: Callable[[], int] = lambda: 0
+        self.index_behind: Callable[[], int] = lambda: 0
         self._connections: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._logins: Counter[str] = Counter()
@@ -111,6 +113,11 @@ class Metrics(Collector):
         yield messages
         yield GaugeMetricFamily(
             "tandem_queue_messages", "Messages waiting to be durable", value=self.queue_depth()
+        )
+        yield GaugeMetricFamily(
+            "tandem_index_behind_conversations",
+            "Conversations that the search's index is behind with",
+            value=self.index_behind(),
         )
         connections = GaugeMetricFamily(
             "tandem_connections", "Bound connections by protocol", labels=["protocol"]

@@ -64,6 +64,42 @@ class Inserted(NamedTuple):
     duplicate: Literal["", "place", "cid"]
 
 
+class Terms(NamedTuple):
+    """What a message is found by: its place, what a search can ask of it, its text's grams."""
+
+    conv: str
+    seq: int
+    id: int
+    userid: int
+    media: int
+    ts: int
+    grams: list[str]
+
+
+class Scope(NamedTuple):
+    """What a search asks the index: in each conversation of ``spans`` what is above the first seq,
+    up to the second.
+
+    ``grams``: a message has to have them all; the first should be the rarest. ``userid``: the
+    sender; ``since_ms`` and ``until_ms`` belong to it.
+    """
+
+    spans: Mapping[str, tuple[int, int]]
+    grams: Sequence[str]
+    userid: int | None
+    media: int | None
+    since_ms: int | None
+    until_ms: int | None
+
+
+class Found(NamedTuple):
+    """Where a message is that may be wanted."""
+
+    conv: str
+    seq: int
+    id: int
+
+
 class MessageStore(Protocol):
     """The conversations' log. Unique: (conv, seq), (conv, userid, cid)."""
 
@@ -93,6 +129,9 @@ class MessageStore(Protocol):
 
     async def last(self, conv: str) -> End | None:
         """That of the entry with the highest seq."""
+
+    async def lasts(self, convs: Sequence[str]) -> dict[str, End]:
+        """The same of each conversation that has an entry."""
 
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int
@@ -175,6 +214,9 @@ class PlaceStore(Protocol):
 
     async def of_conversation(self, conv: str) -> list[Document]: ...
 
+    async def singles_of(self, userid: int) -> list[str]:
+        """The user's 1:1 conversations."""
+
     async def move(self, pointers: Sequence[Pointer]) -> None:
         """Moves forward only."""
 
@@ -210,6 +252,33 @@ class Unread(NamedTuple):
     recalled: dict[str, int]
     own: dict[str, int]
     mentioned: set[str]
+
+
+class SearchStore(Protocol):
+    """The index of the search: terms of messages, and of each conversation its mark, the seq up to
+    which all of it is indexed."""
+
+    async def marks(self, convs: Collection[str]) -> dict[str, int]: ...
+
+    async def mark(self, marks: Mapping[str, int]) -> None:
+        """Moves forward only."""
+
+    async def read(self, places: Sequence[tuple[str, int]]) -> list[Stored]:
+        """What the log has there durably, by conversation and seq; recalled ones without text."""
+
+    async def add(self, terms: Sequence[Terms]) -> None:
+        """Those that have terms already keep them."""
+
+    async def put(self, terms: Sequence[Terms]) -> None:
+        """Durably, in place of those that are there."""
+
+    async def find(
+        self, scope: Scope, upto_id: int, but: Sequence[Found], limit: int
+    ) -> list[Found]:
+        """The newest with ids up to ``upto_id``, by descending id, without ``but``."""
+
+    async def sample(self, count: int) -> list[list[str]]:
+        """The grams of so many messages by chance."""
 
 
 class AccountStore(Protocol):
@@ -526,6 +595,9 @@ class Store(Protocol):
 
     @property
     def places(self) -> PlaceStore: ...
+
+    @property
+    def search(self) -> SearchStore: ...
 
     @property
     def accounts(self) -> AccountStore: ...

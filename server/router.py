@@ -54,8 +54,8 @@ class Router:
     """One per node. Needs :attr:`writer` before the first submit."""
 
     writer: Writer
-    wrote: Callable[[str, int], None] | None = None
-    """Hears of each new entry that this node stored: conversation and seq."""
+    wrote: tuple[Callable[[str, int], None], ...] = ()
+    """They hear of each new entry that this node stored: conversation and seq."""
 
     def __init__(
         self,
@@ -265,8 +265,8 @@ class Router:
             if answer is not None:
                 node.send(answer)
             if not envelope.dup:
-                if wrote is not None:
-                    wrote(envelope.conv, envelope.message.seq)
+                for hears in wrote:
+                    hears(envelope.conv, envelope.message.seq)
                 self._bus.publish(envelope)
 
     def on_refused(self, envelope: Envelope, error: ChatError) -> None:

@@ -25,6 +25,7 @@ from server.presence import Presences
 from server.profile import Profiles
 from server.receipts import Receipts
 from server.router import Router
+from server.search import Search
 from server.settings import Settings
 from server.siblings import Siblings
 from server.tokens import Tokens
@@ -62,6 +63,7 @@ class Services:
     history: History
     inbox: Inbox
     receipts: Receipts
+    search: Search
     offline: Offline
     files: FileStore
     seal: Seal

@@ -225,6 +225,13 @@ class Auth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """The search in messages."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one account, address or connection may take."""
 
@@ -253,6 +260,7 @@ class Limits:
     groups_per_hour: int = _within(1, 100_000)
     contacts: int = _within(1, 10_000)
     contact_requests_per_hour: int = _within(1, 100_000)
+    searches_per_minute: int = _within(1, 100_000)
     page_messages: int = _within(1, 200)
     page_bytes: int = _within(4096, 16_777_216)
     queue_documents: int = _within(1, 1_000_000)
@@ -287,6 +295,7 @@ class Settings:
     mongodb: Mongodb
     bus: Bus
     auth: Auth
+    search: Search
     limits: Limits
     log: Log
 

@@ -1,5 +1,6 @@
 """The conversations' log."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -154,6 +155,10 @@ class MongoMessages:
                 {"_id": _keys(conv)}, _TALLY, sort=[("_id", -1)]
             )
         return end_of(found) if found else None
+
+    async def lasts(self, convs: Sequence[str]) -> dict[str, End]:
+        found = await asyncio.gather(*(self.last(conv) for conv in convs))
+        return {conv: end for conv, end in zip(convs, found, strict=True) if end is not None}
 
     async def page(
         self, conv: str, *, above: int, after: int | None, before: int | None, limit: int

@@ -84,6 +84,11 @@ class MongoPlaces:
         with storage():
             return await self._places.find(query).sort("userid", 1).to_list(None)
 
+    async def singles_of(self, userid: int) -> list[str]:
+        mine = self._places.find({"userid": userid, "conv": {"$exists": True}}, {"conv": 1})
+        with storage():
+            return [place["conv"] for place in await mine.to_list(None)]
+
     async def move(self, pointers: Sequence[Pointer]) -> None:
         moves = []
         for conv, userid, read, delivered, tally in pointers:

@@ -37,7 +37,7 @@ async def groups_beside(node: Node, blocked: dict[int, int] | None = None) -> As
             services.accounts,
             services.settings.limits,
             next_id=services.store.accounts.next_id,
-            seq_of_last=services.writer.seq_of_last,
+            end_of=services.store.messages.last,
             notify=services.router.notify,
             changes=Changes(services.store.changes, LocalBus()),
             audience=None,
