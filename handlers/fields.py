@@ -53,6 +53,4 @@ Nick = Annotated[str, _told(_TEXT, NICK_CHARS)]
 RequestText = Annotated[str, _told(_TEXT, TEXT_CHARS)]
 Draft = Annotated[str, _told(_TEXT)]
 FileName = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
-FileType = Annotated[
-    str, _told(rf"^({_TYPE_PART}/{_TYPE_PART}(; ?charset=utf-8)?)?$", TYPE_CHARS)
-]
+FileType = Annotated[str, _told(rf"^({_TYPE_PART}/{_TYPE_PART}(; ?charset=utf-8)?)?$", TYPE_CHARS)]

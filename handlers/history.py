@@ -55,7 +55,7 @@ class PageQuery(msgspec.Struct):
     dstid: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
     before: Id | None = None
     after: Id | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, description="More than 200 is taken as 200")] = 50
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] = 50
 
 
 class Conversations(ApiHandler):
