@@ -109,7 +109,7 @@ class OwnAppPasswords(ApiHandler):
         found = await self.services.app_passwords.all(self.identity.userid)
         return AppPasswordList(found, more=False)
 
-    @endpoint("conflict", "slow-down", "busy", status=201)
+    @endpoint("bad-field", "conflict", "slow-down", "busy", status=201)
     async def post(self, body: AppPasswordName) -> NewAppPassword:
         """Make a password for one XMPP client. It is shown only now."""
         return await self.services.app_passwords.make(self.identity.userid, body.name)

@@ -41,7 +41,7 @@ GLOSSARY: Mapping[str, str] = {
     "device": "What the client called itself in its `User-Agent`",
     "address": "Where it was seen last",
     "seen": f"When it was seen last: {MS}",
-    "current": "It is the session of this request",
+    "current": "It is the session of this request; an export does not tell",
     "AppPassword.id": "The app password's number within the account",
     "AppPassword.name": "What the device or program is called",
     "NewAppPassword.id": "The app password's number within the account",

@@ -82,7 +82,7 @@ class OwnGroups(ApiHandler):
         """List the groups one is in."""
         return GroupList(await self.services.groups.of_user(self.identity.userid), more=False)
 
-    @endpoint("bad-field", "no-such-user", "too-long", "slow-down", status=201)
+    @endpoint("bad-field", "not-allowed", "no-such-user", "slow-down", status=201)
     async def post(self, body: NewGroup) -> GroupView:
         """Make a group."""
         return await self.services.groups.create(
