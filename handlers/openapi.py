@@ -68,7 +68,7 @@ def describe(
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
         "tags": [
-            {"name": _tag(module), "description": _markdown(sys.modules[module].__doc__)}
+            {"name": _tag(module), "description": _purpose(module)}
             for module in dict.fromkeys(handler.__module__ for _, handler, *_ in calls)
         ],
         "paths": paths,
@@ -88,6 +88,11 @@ def describe(
 
 def _tag(module: str) -> str:
     return module.rpartition(".")[2]
+
+
+def _purpose(module: str) -> str:
+    """The first paragraph of its docstring; the others are for who reads the code."""
+    return _markdown(sys.modules[module].__doc__).partition("\n\n")[0]
 
 
 def _markdown(docstring: str | None) -> str:

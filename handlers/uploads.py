@@ -1,4 +1,7 @@
-"""Asking for leave to upload a file; ``handlers/files.py`` takes it then."""
+"""Asking for leave to upload a file.
+
+``handlers/files.py`` takes it then.
+"""
 
 from typing import Annotated
 
