@@ -233,27 +233,27 @@ class PlaceStore(Protocol):
     async def unread(self, userid: int, above: Mapping[str, int]) -> "Unread":
         """What lies above these seqs."""
 
+    async def sent(self, userid: int, spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """How many of a group's messages are the user's: above the first seq, up to the second."""
+
     async def forget_user(self, userid: int) -> None:
         """Takes the user's places in 1:1 conversations away."""
 
 
 class Place(NamedTuple):
     """A user's place in a conversation. ``order``: what the inbox is sorted by, the highest first;
-    ``last``: the last message; ``fields``: the pointers and settings that are stored."""
+    ``fields``: the pointers and settings that are stored."""
 
     conv: str
     order: int
     end: End
-    last: Message | None
     fields: Document
 
 
 class Unread(NamedTuple):
-    """Per conversation, above a seq: recalled messages of others, own messages (of groups only),
-    and where one is mentioned."""
+    """Per conversation, above a seq: recalled messages of others, and where one is mentioned."""
 
     recalled: dict[str, int]
-    own: dict[str, int]
     mentioned: set[str]
 
 

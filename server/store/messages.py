@@ -33,7 +33,7 @@ from server.ports import Act, Document, End, Inserted, Placed, Stored
 from server.store.driver import DURABLE
 from server.store.failures import REFUSED_FOR_NOW, storage
 
-_TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
+TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
 _CONTENT = dict.fromkeys(
     ("media", "content", "pic", "url", "memo", "amount", "at", "ref", "edited", "reactions"),
     1,
@@ -149,14 +149,12 @@ class MongoMessages:
     async def tallies(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Tally]:
         query = {"_id": {"$in": [entry_key(conv, seq) for conv, seq in places]}}
         with storage():
-            documents = await self._durable.find(query, _TALLY).to_list(None)
+            documents = await self._durable.find(query, TALLY).to_list(None)
         return {(found["conv"], found["seq"]): tally_of(found) for found in documents}
 
     async def last(self, conv: str) -> End | None:
         with storage():
-            found = await self._collection.find_one(
-                {"_id": _keys(conv)}, _TALLY, sort=[("_id", -1)]
-            )
+            found = await self._collection.find_one({"_id": _keys(conv)}, TALLY, sort=[("_id", -1)])
         return end_of(found) if found else None
 
     async def lasts(self, convs: Sequence[str]) -> dict[str, End]:
@@ -195,7 +193,7 @@ class MongoMessages:
     async def void(self, conv: str, seq: int, ts: int) -> None:
         with storage(self._write_timeout_s), suppress(DuplicateKeyError):
             before = await self._collection.find_one(
-                {"_id": _keys(conv, before=seq)}, _TALLY, sort=[("_id", -1)]
+                {"_id": _keys(conv, before=seq)}, TALLY, sort=[("_id", -1)]
             )
             tally = tally_of(before) if before else Tally()
             counts = {"n": tally.messages, "low": tally.low, "top": tally.top}
