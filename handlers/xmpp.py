@@ -12,6 +12,7 @@ from typing import Protocol
 from handlers.xmpp_codec import XmppCodec, is_own
 from handlers.xmpp_login import Login
 from handlers.xmpp_queries import Queries
+from server.acts import no_such_message
 from server.clients import ClientNode, Pending, Pipe
 from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
@@ -263,7 +264,9 @@ class XmppSession:
     ) -> None:
         """What names another message by what XMPP clients know it as."""
         message, services = said.message, self.services
-        of = await services.acts.named(node.userid, message.dstid, said.of)
+        of = await services.acts.named(message.cmd, node.userid, message.dstid, said.of)
+        if of is None and message.cmd != SINGLE:
+            services.router.count(node)
         if message.cmd == RECEIPT:
             if of is not None:  # a receipt for what is not there gets no error
                 message.seq = of.seq
@@ -272,7 +275,7 @@ class XmppSession:
         if of is not None:
             message.ref = of.id
         elif message.cmd in ACTS:
-            raise ChatError("no-such-message", "there is no such message in this conversation")
+            raise no_such_message()
         if message.cmd in ACTS:
             await services.router.act(message, node, said.xml, asked)
         else:

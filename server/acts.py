@@ -27,7 +27,7 @@ from server.model import (
     first_id_of,
     has_same_content,
 )
-from server.ports import Act, MessageStore, Stored
+from server.ports import Act, MessageStore
 from server.settings import Limits
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,11 @@ _encode = msgspec.json.Encoder().encode
 
 Hook = Callable[[str, Message, Message], Awaitable[None]]
 """Conversation, the act, and the message as it was before."""
+
+
+def no_such_message() -> ChatError:
+    """The same whether there is no such conversation, or the message is another one's."""
+    return ChatError("no-such-message", "there is no such message in this conversation")
 
 
 class Acts:
@@ -86,12 +91,17 @@ class Acts:
         """The message of this id."""
         return await self._messages.by_id(conv, message_id)
 
-    async def named(self, userid: int, other: int, name: str) -> Message | None:
-        """The message of a 1:1 conversation that XMPP clients know under this id."""
+    async def named(self, cmd: int, userid: int, other: int, name: str) -> Message | None:
+        """The message of a 1:1 conversation that XMPP clients know under this id.
+
+        Both sides may have given one the same: ``cmd`` says what ``userid`` wants with it, and
+        so whose is meant.
+        """
         if not 0 < len(name) <= NAME_CHARS:
             return None
         conv = conversation(SINGLE, userid, other)
-        return await self._messages.named(conv, [userid, other], name)
+        authors = (userid, other) if cmd in (RECALL, EDIT) else (other, userid)
+        return await self._messages.named(conv, authors, name)
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.
@@ -101,7 +111,7 @@ class Acts:
         """
         target = await self._messages.by_id(conv, message.ref)
         if target is None or target.message.seq <= floor:
-            raise ChatError("no-such-message", "there is no such message in this conversation")
+            raise no_such_message()
         try:
             self._check(message, target.message, is_moderator)
         except ChatError:
@@ -131,16 +141,23 @@ class Acts:
     async def apply(self, envelopes: Sequence[Envelope]) -> None:
         """Does what these stored entries say; again is no change.
 
-        Raises ``StorageAway``, always as something that may have been done.
+        What cannot be done is logged, and tried again every now and then. Raises ``StorageAway``,
+        always as something that may have been done.
         """
+        acts = [
+            self._act(envelope.conv, envelope.message, envelope.target)
+            for envelope in envelopes
+            if envelope.target is not None
+        ]
         try:
-            await self._apply(
-                [
-                    self._act(envelope.conv, envelope.message, envelope.target)
-                    for envelope in envelopes
-                    if envelope.target is not None
-                ]
-            )
+            try:
+                await self._apply(acts)
+            except StorageAway:
+                raise
+            except Exception:
+                # Which one it is shows when each is done alone.
+                for act in acts:
+                    await self._apply_alone(act)
         except StorageAway as away:
             raise StorageAway(str(away)) from away
 
@@ -164,6 +181,14 @@ class Acts:
             for hook in self.after:
                 await hook(act.conv, act.entry, act.target.message)
 
+    async def _apply_alone(self, act: Act) -> None:
+        try:
+            await self._apply([act])
+        except StorageAway:
+            raise
+        except Exception:
+            log.exception("act_failed conv=%s seq=%d", act.conv, act.entry.seq)
+
     def _digest(self, message: Message) -> bytes:
         """With a key, or a short text that was recalled could be guessed from the database."""
         content = _encode([getattr(message, field) for field in CONTENT_FIELDS])
@@ -172,20 +197,20 @@ class Acts:
     async def _recover_for_ever(self) -> None:
         while True:
             try:
-                while entries := await self._messages.unapplied(
-                    first_id_of(now_ms() - RIPE_MS), AT_ONCE
-                ):
-                    for entry in entries:
-                        await self._recover(entry)
+                await self._recover_all()
             except StorageAway as away:
                 log.info("acts_not_recovered reason=%s", away)
             except Exception:
                 log.exception("acts_not_recovered")
             await asyncio.sleep(RECOVER_S)
 
-    async def _recover(self, entry: Stored) -> None:
-        message = entry.message
-        target = await self._messages.by_id(entry.conv, message.ref)
-        if target is not None:
-            await self._apply([self._act(entry.conv, message, target)])
-            log.info("act_recovered conv=%s seq=%d", entry.conv, message.seq)
+    async def _recover_all(self) -> None:
+        after, before = 0, first_id_of(now_ms() - RIPE_MS)
+        while entries := await self._messages.unapplied(after, before, AT_ONCE):
+            for conv, message in ((entry.conv, entry.message) for entry in entries):
+                target = await self._messages.by_id(conv, message.ref)
+                if target is not None:
+                    log.info("act_recovering conv=%s seq=%d", conv, message.seq)
+                    await self._apply_alone(self._act(conv, message, target))
+            # Those that cannot be done are left behind.
+            after = entries[-1].message.id

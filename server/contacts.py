@@ -148,6 +148,9 @@ class Contacts:
 
         Raises ``invalid``, ``blocked``, ``too-long``.
         """
+        not_asked = ChatError("no-such-user", "this user has not asked")
+        if await self._accounts.user(other) is None:
+            raise not_asked
         await self._check(userid, other)
 
         async def agree(pair: Document) -> ContactEvent | None:
@@ -155,7 +158,7 @@ class Contacts:
                 await self._agree(pair, userid)
                 return "accepted"
             if not (userid in pair["sees"] and other in pair["sees"]):
-                raise ChatError("no-such-user", "this user has not asked")
+                raise not_asked
             return None
 
         if await self._change(userid, other, agree):

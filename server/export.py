@@ -171,9 +171,13 @@ async def messages_of(store: MessageStore, userid: int) -> AsyncIterator[Said]:
 
 
 async def group_messages_of(store: MessageStore, userid: int) -> AsyncIterator[Said]:
-    """What an account has said in groups, also in those that it has left."""
+    """What an account has said in groups, also in those that it has left.
+
+    Without the others' reactions, which are not shown to who has left.
+    """
     last = ("", 0)
     while page := await store.own_in_groups(userid, last, PAGE):
         for entry in page:
+            entry.message.reactions = {}
             yield Said(**msgspec.structs.asdict(entry.message), xml=entry.xml)
         last = page[-1].conv, page[-1].message.seq

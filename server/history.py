@@ -136,5 +136,8 @@ class History:
         return ArchivePage(entries, len(found) <= limit, total, first_index)
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
-        """The newest 1:1 messages of others behind ``after_id``, ascending."""
+        """The newest 1:1 messages of others behind ``after_id``, ascending.
+
+        With reactions, and recalls and edits of messages up to ``after_id``.
+        """
         return await self._messages.missed(userid, after_id, limit)

@@ -31,10 +31,11 @@ CHECKED_S = 60.0
 REST_S = 0.1
 """Between two turns, so that they have something to do; a message that comes alone is indexed
 within this time."""
-BUSY = 0.5
-"""Share of a core that this process takes, from which on it is busy."""
-BUSY_RESTS = 4
-"""Then the rest is so many times as long as the turn was: the index gets a fifth of the time."""
+BUSY = 500
+"""Messages that this node stores in a second, from which on it is busy with them."""
+BUSY_RESTS = 9
+"""Then the rest is so many times as long as the turn was: the index gets a tenth of the time."""
+LONGEST_REST_S = 5.0
 HOLE_MS = 10_000
 """What is not there by then never will be: as everywhere, it becomes a void."""
 WAIT_S = 1.0
@@ -47,6 +48,7 @@ class Indexer:
     def __init__(self, store: SearchStore, messages: MessageStore) -> None:
         self._store = store
         self._messages = messages
+        self._written = 0
         self._behind: dict[str, int] = {}
         self._checked: dict[str, float] = {}
         self._lock = asyncio.Lock()
@@ -69,6 +71,7 @@ class Indexer:
 
     def wrote(self, conv: str, seq: int) -> None:
         """The history has an entry at ``seq``."""
+        self._written += 1
         behind = self._behind
         if behind.get(conv, 0) < seq:
             behind[conv] = seq
@@ -132,7 +135,7 @@ class Indexer:
         self._checked |= dict.fromkeys(unchecked, now)
 
     async def _run(self) -> None:
-        cpu, at = time.process_time(), time.monotonic()
+        written, at = self._written, time.monotonic()
         while True:
             if not self._behind:
                 self._wake = asyncio.get_running_loop().create_future()
@@ -149,15 +152,15 @@ class Indexer:
                 log.exception("index_failed")
                 done = 0
             now = time.monotonic()
-            busy = (time.process_time() - cpu) / max(now - at, 0.001) > BUSY
+            busy = self._written - written > BUSY * (now - at)
             if not done:
                 rest = 1.0
             elif busy:
-                rest = max(REST_S, BUSY_RESTS * (now - began))
+                rest = min(max(REST_S, BUSY_RESTS * (now - began)), LONGEST_REST_S)
             else:
                 rest = REST_S if done < TURN_MESSAGES else (now - began) / 2
+            written, at = self._written, now
             await asyncio.sleep(rest)
-            cpu, at = time.process_time(), now
 
     async def _turn(self, convs: Sequence[str]) -> int:
         """Indexes some of what these conversations are behind. How many entries it got on."""

@@ -154,11 +154,11 @@ class MessageStore(Protocol):
         digests of what was first sent.
         """
 
-    async def named(self, conv: str, users: Sequence[int], name: str) -> Message | None:
-        """The message of one of these users that XMPP clients know under this id."""
+    async def named(self, conv: str, authors: Sequence[int], name: str) -> Message | None:
+        """The message that XMPP clients know under this id: of the first author who has one."""
 
-    async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
-        """Stored recalls, edits and reactions with lower ids that were not applied."""
+    async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
+        """Stored recalls, edits and reactions between two ids that were not applied, ascending."""
 
     async def archive(
         self,
@@ -190,7 +190,10 @@ class MessageStore(Protocol):
         """The user's messages in groups behind this conversation and seq, in their order."""
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
-        """The newest ``limit`` 1:1 messages of others behind ``after_id``, ascending."""
+        """The newest ``limit`` 1:1 messages of others behind ``after_id``, ascending.
+
+        With reactions, and recalls and edits of messages up to ``after_id``.
+        """
 
 
 class Pointer(NamedTuple):
@@ -230,27 +233,27 @@ class PlaceStore(Protocol):
     async def unread(self, userid: int, above: Mapping[str, int]) -> "Unread":
         """What lies above these seqs."""
 
+    async def sent(self, userid: int, spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """How many of a group's messages are the user's: above the first seq, up to the second."""
+
     async def forget_user(self, userid: int) -> None:
         """Takes the user's places in 1:1 conversations away."""
 
 
 class Place(NamedTuple):
     """A user's place in a conversation. ``order``: what the inbox is sorted by, the highest first;
-    ``last``: the last message; ``fields``: the pointers and settings that are stored."""
+    ``fields``: the pointers and settings that are stored."""
 
     conv: str
     order: int
     end: End
-    last: Message | None
     fields: Document
 
 
 class Unread(NamedTuple):
-    """Per conversation, above a seq: recalled messages of others, own messages (of groups only),
-    and where one is mentioned."""
+    """Per conversation, above a seq: recalled messages of others, and where one is mentioned."""
 
     recalled: dict[str, int]
-    own: dict[str, int]
     mentioned: set[str]
 
 
@@ -267,7 +270,7 @@ class SearchStore(Protocol):
         """What the log has there durably, by conversation and seq; recalled ones without text."""
 
     async def add(self, terms: Sequence[Terms]) -> None:
-        """Those that have terms already keep them."""
+        """Durably; those that have terms already keep them."""
 
     async def put(self, terms: Sequence[Terms]) -> None:
         """Durably, in place of those that are there."""

@@ -114,6 +114,15 @@ class Receipts:
             waiting.node, waiting.refused = node, refused
         waiting.delivered = max(waiting.delivered, hint.seq)
 
+    def _wait_again(self, batch: dict[Key, _Waiting]) -> None:
+        """For the next write. What came meanwhile may be behind, or of the other kind."""
+        for key, waiting in batch.items():
+            newer = self._waiting.setdefault(key, waiting)
+            if newer.read < waiting.read:
+                newer.read = waiting.read
+                newer.node, newer.refused = waiting.node, waiting.refused
+            newer.delivered = max(newer.delivered, waiting.delivered)
+
     async def of(self, userid: int, chat: int, dstid: int, seq: int = 0) -> list[Receipt]:
         """The others' pointers; with ``seq`` only of those who have read up to there.
 
@@ -126,6 +135,8 @@ class Receipts:
             if len(group.members) > self._group_members:
                 most = self._group_members
                 raise ChatError("not-allowed", f"not in groups of more than {most} members")
+        elif dstid != userid and await self._blocks.apart(userid, dstid):
+            return []
         places = await self._places.of_conversation(conversation(chat, userid, dstid))
         return [
             Receipt(place["userid"], place.get("delivered", 0), place.get("read", 0))
@@ -141,12 +152,11 @@ class Receipts:
             try:
                 await self._flush(batch)
             except StorageAway:
-                # What came meanwhile is further on.
-                self._waiting = batch | self._waiting
+                self._wait_again(batch)
                 self._wake.set()
                 await asyncio.sleep(AGAIN_S)
             except asyncio.CancelledError:
-                self._waiting = batch | self._waiting
+                self._wait_again(batch)
                 raise
             except Exception:
                 log.exception("receipts_failed count=%d", len(batch))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from server.accounts import Accounts
-from server.acts import Acts
+from server.acts import Acts, no_such_message
 from server.blocks import Blocks
 from server.clients import ClientMap, ClientNode, Codec, Pending, now_ms
 from server.deliveries import Delivery, Envelope, Event
@@ -217,7 +217,7 @@ class Router:
         if message.chat == SINGLE:
             recipient = await self._accounts.user(dstid)
             if recipient is None:
-                raise ChatError("no-such-message", "there is no such conversation")
+                raise no_such_message()
             if message.cmd != RECALL:  # which only takes away
                 await self._blocks.look(userid, dstid)
             group, floor, is_moderator = None, 0, False

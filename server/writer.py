@@ -208,16 +208,15 @@ class Writer:
         return [envelope for envelope in self._flushing if not envelope.dup]
 
     async def _load_heads(self, convs: set[str]) -> None:
-        missing = [conv for conv in convs if conv not in self._heads]
-        if not missing:
-            return
-        self._tell_stored()
-        while len(self._heads) + len(missing) > HEADS and self._heads:
-            del self._heads[next(iter(self._heads))]
-        for conv in convs:
-            if conv not in self._heads and conv not in missing:
-                missing.append(conv)
-        await asyncio.gather(*(self._load_head(conv) for conv in missing))
+        # Again, for those that other nodes' entries have made useless meanwhile.
+        while missing := [conv for conv in convs if conv not in self._heads]:
+            self._tell_stored()
+            while len(self._heads) + len(missing) > HEADS and self._heads:
+                del self._heads[next(iter(self._heads))]
+            for conv in convs:
+                if conv not in self._heads and conv not in missing:
+                    missing.append(conv)
+            await asyncio.gather(*(self._load_head(conv) for conv in missing))
 
     async def _load_head(self, conv: str) -> None:
         last = await self._messages.last(conv)

@@ -81,7 +81,14 @@ def read(stanza: Element) -> Said | None:
         if tag == reactions.TAG:
             name, given = reactions.read(child)
             return _act(stanza, REACTION, name, given, drop=_BODY_OF_A_FALLBACK)
-    return _message(stanza) or _hint(stanza)
+    message = _message(stanza)
+    if message is not None and (message.message.content or message.message.url):
+        return message
+    hint = _hint(stanza)
+    # Clients ask to have receipts stored as well: it is the pointer that is.
+    if hint is not None and (message is None or hint.message.cmd == RECEIPT):
+        return hint
+    return message
 
 
 def _act(stanza: Element, cmd: int, of: str, content: str, drop: tuple[str, ...]) -> Said:
@@ -169,6 +176,8 @@ def from_message(
         parts.append(f"<retracted xmlns='{ns.RETRACT}' stamp='{stamp(message.ts)}'/>")
     elif message.cmd == RECALL:
         parts.append(retraction.write(names.target))
+    elif message.cmd == EDIT and not names.target:
+        pass  # of what was recalled: it has no text and no name any more
     elif message.cmd == EDIT:
         parts.append(correction.write(names.target, message.content))
     elif message.cmd == REACTION:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pymongo
 from pymongo.errors import (
+    BulkWriteError,
     ConnectionFailure,
     ExecutionTimeout,
     OperationFailure,
@@ -49,10 +50,19 @@ def storage(timeout_s: float = QUICK_S) -> Iterator[None]:
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
         raise StorageAway(type(error).__name__) from error
     except OperationFailure as error:
-        if error.code in REFUSED_FOR_NOW:
-            raise StorageAway(f"refused with code {error.code}") from error
+        for code in _codes(error):
+            if code in REFUSED_FOR_NOW:
+                raise StorageAway(f"refused with code {code}") from error
         raise
     except PyMongoError as error:
         if error.timeout:
             raise StorageAway(type(error).__name__) from error
         raise
+
+
+def _codes(error: OperationFailure) -> list[int | None]:
+    """A bulk's own code says no more than that something of it failed."""
+    if not isinstance(error, BulkWriteError):
+        return [error.code]
+    failed = (*error.details["writeErrors"], *error.details["writeConcernErrors"])
+    return [each.get("code") for each in failed]

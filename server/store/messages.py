@@ -21,6 +21,7 @@ from server.model import (
     GROUP,
     REACTION,
     RECALL,
+    SINGLE,
     VOID,
     Known,
     Message,
@@ -32,7 +33,7 @@ from server.ports import Act, Document, End, Inserted, Placed, Stored
 from server.store.driver import DURABLE
 from server.store.failures import REFUSED_FOR_NOW, storage
 
-_TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
+TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
 _CONTENT = dict.fromkeys(
     ("media", "content", "pic", "url", "memo", "amount", "at", "ref", "edited", "reactions"),
     1,
@@ -40,6 +41,8 @@ _CONTENT = dict.fromkeys(
 """What a recall takes away."""
 RECENT = 200
 """Entries that are looked through for a name."""
+EDITS = 50
+"""Those of a recalled message that are read at once."""
 DUPLICATE_KEY = 11000
 LARGEST_SEQ = 10**16 - 1
 LARGEST_DOCUMENT = 8 * 1024 * 1024
@@ -146,14 +149,12 @@ class MongoMessages:
     async def tallies(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Tally]:
         query = {"_id": {"$in": [entry_key(conv, seq) for conv, seq in places]}}
         with storage():
-            documents = await self._durable.find(query, _TALLY).to_list(None)
+            documents = await self._durable.find(query, TALLY).to_list(None)
         return {(found["conv"], found["seq"]): tally_of(found) for found in documents}
 
     async def last(self, conv: str) -> End | None:
         with storage():
-            found = await self._collection.find_one(
-                {"_id": _keys(conv)}, _TALLY, sort=[("_id", -1)]
-            )
+            found = await self._collection.find_one({"_id": _keys(conv)}, TALLY, sort=[("_id", -1)])
         return end_of(found) if found else None
 
     async def lasts(self, convs: Sequence[str]) -> dict[str, End]:
@@ -192,7 +193,7 @@ class MongoMessages:
     async def void(self, conv: str, seq: int, ts: int) -> None:
         with storage(self._write_timeout_s), suppress(DuplicateKeyError):
             before = await self._collection.find_one(
-                {"_id": _keys(conv, before=seq)}, _TALLY, sort=[("_id", -1)]
+                {"_id": _keys(conv, before=seq)}, TALLY, sort=[("_id", -1)]
             )
             tally = tally_of(before) if before else Tally()
             counts = {"n": tally.messages, "low": tally.low, "top": tally.top}
@@ -210,52 +211,75 @@ class MongoMessages:
             UpdateOne({"_id": entry_key(act.conv, act.entry.seq)}, {"$unset": {"todo": 1}})
             for act in acts
         ]
-        with storage(self._write_timeout_s):
-            await self._voids.bulk_write([one for act in acts for one in _updates(act)])
-            # After the recall is marked: an edit is seen here, or sees the mark itself.
-            wiped = await self._wipe_edits(acts, digest)
-            await self._voids.bulk_write(wiped + done)
-
-    async def _wipe_edits(
-        self, acts: Sequence[Act], digest: Callable[[Message], bytes]
-    ) -> list[UpdateOne]:
-        keys = [
+        changed = [
             entry_key(act.conv, act.target.message.seq) for act in acts if act.entry.cmd != REACTION
         ]
-        if not keys:
-            return []
-        gone = await self._collection.find(
-            {"_id": {"$in": keys}, "recalled": True}, {"conv": 1, "id": 1}
-        ).to_list(None)
-        updates = []
+        updates = [one for act in acts for one in _updates(act)]
+        if not changed:
+            with storage(self._write_timeout_s):
+                await self._voids.bulk_write(updates + done)
+            return
+        with storage(self._write_timeout_s):
+            await self._voids.bulk_write(updates)
+            # After the recall is marked: an edit is seen here, or sees the mark itself.
+            gone = await self._collection.find(
+                {"_id": {"$in": changed}, "recalled": True}, {"conv": 1, "id": 1}
+            ).to_list(None)
         for message in gone:
-            query = {"conv": message["conv"], "cmd": EDIT, "ref": message["id"]}
-            for edit in await self._collection.find(query).to_list(None):
-                unchanged = {"_id": edit["_id"], "first": {"$exists": False}}
-                first = {"first": digest(message_of(edit))}
-                updates.append(
-                    UpdateOne(unchanged, {"$set": first, "$unset": {"content": 1, "xml": 1}})
+            await self._wipe_edits(message["conv"], message["id"], digest)
+        with storage(self._write_timeout_s):
+            await self._voids.bulk_write(done)
+
+    async def _wipe_edits(
+        self, conv: str, message_id: int, digest: Callable[[Message], bytes]
+    ) -> None:
+        """Some at a time: there may be thousands, of 80 KB each."""
+        query = {"conv": conv, "cmd": EDIT, "ref": message_id, "first": {"$exists": False}}
+        while True:
+            with storage(self._write_timeout_s):
+                edits = await self._collection.find(query).limit(EDITS).to_list(EDITS)
+                if not edits:
+                    return
+                await self._voids.bulk_write(
+                    [
+                        UpdateOne(
+                            {"_id": edit["_id"], "first": {"$exists": False}},
+                            {
+                                "$set": {"first": digest(message_of(edit))},
+                                "$unset": {"content": 1, "xml": 1},
+                            },
+                        )
+                        for edit in edits
+                    ]
                 )
-        return updates
 
-    async def named(self, conv: str, users: Sequence[int], name: str) -> Message | None:
-        query: Document = {"conv": conv, "userid": {"$in": list(users)}, "cid": name}
+    async def named(self, conv: str, authors: Sequence[int], name: str) -> Message | None:
+        found: dict[int, Document] = {}
+        query: Document = {"conv": conv, "userid": {"$in": list(authors)}, "cid": name}
         with storage():
-            found = await self._durable.find_one(query)
-            if found is None and name.isascii() and name.isdigit() and len(name) <= 16:
+            for each in await self._durable.find(query).to_list(None):
+                found[each["userid"]] = each
+            if authors[0] not in found and name.isascii() and name.isdigit() and len(name) <= 16:
                 query = {"owners": _owner(conv), "id": int(name), "conv": conv}
-                found = await self._durable.find_one(query)
-            if found is None:
+                for each in await self._durable.find(query).to_list(None):
+                    found.setdefault(each["userid"], each)
+            if authors[0] not in found:
                 # Not every client gives its stanzas an origin-id; what is meant is mostly recent.
-                recent = self._durable.find({"_id": _keys(conv)}, {"xml": 1}).sort("_id", -1)
-                for each in await recent.limit(RECENT).to_list(RECENT):
+                recent = self._durable.find({"_id": _keys(conv)}, {"xml": 1, "userid": 1})
+                recent.sort("_id", -1).limit(RECENT)
+                for each in await recent.to_list(RECENT):
                     if Names.of(each.get("xml", "")).own == name:
-                        found = await self._durable.find_one({"_id": each["_id"]})
-                        break
-        return message_of(found) if found is not None and found["cmd"] in (10, 11) else None
+                        found.setdefault(each["userid"], each)
+            for author in authors:
+                if author in found:
+                    named: Document | None = found[author]
+                    if named is not None and "cmd" not in named:
+                        named = await self._durable.find_one({"_id": named["_id"]})
+                    return message_of(named) if named and named["cmd"] in (SINGLE, GROUP) else None
+        return None
 
-    async def unapplied(self, before_id: int, limit: int) -> list[Stored]:
-        query = {"todo": True, "id": {"$lt": before_id}}
+    async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
+        query = {"todo": True, "id": {"$gt": after_id, "$lt": before_id}}
         with storage():
             found = await self._durable.find(query).sort("id", 1).limit(limit).to_list(limit)
         return [_stored(document) for document in found]
@@ -305,11 +329,16 @@ class MongoMessages:
             return [_stored(document) for document in await cursor.to_list(limit)]
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
+        wanted: list[Document] = [
+            {"cmd": {"$in": [SINGLE, GROUP, REACTION]}},
+            # The others are to be seen in the message itself, unless that was handed over before.
+            {"cmd": {"$in": [RECALL, EDIT]}, "ref": {"$lte": after_id}},
+        ]
         query = {
             "owners": userid,
             "id": {"$gt": after_id},
             "userid": {"$ne": userid},
-            "cmd": MESSAGES,
+            "$or": wanted,
         }
         cursor = self._durable.find(query).sort("id", -1).limit(limit)
         with storage():
@@ -367,9 +396,14 @@ def _is_same(found: RawBSONDocument | None, placed: Placed) -> bool:
         return False
     if found.raw == placed.document:
         return True
-    # What has been applied has lost its mark since.
     message = placed.message
-    return message.cmd in ACTS and (found["id"], found["userid"]) == (message.id, message.userid)
+    if message.cmd in ACTS:
+        is_changed = "todo" not in found
+    else:
+        is_changed = "first" in found or "reactions" in found
+    # Applied since, or acted on by somebody: it is still the one.
+    mine = (message.id, message.userid, message.cid)
+    return is_changed and (found.get("id"), found.get("userid"), found.get("cid", "")) == mine
 
 
 def _updates(act: Act) -> list[UpdateOne]:

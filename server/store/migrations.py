@@ -10,6 +10,15 @@ log = logging.getLogger(__name__)
 
 _LOW = {"$toLong": {"$arrayElemAt": [{"$split": ["$conv", "-"]}, 0]}}
 
+_DIGITS = {"$concat": ["0" * 16, {"$toString": "$floor"}]}
+_FLOOR = {
+    "$concat": [
+        *("g", {"$toString": "$gid"}, ":"),
+        {"$substrBytes": [_DIGITS, {"$subtract": [{"$strLenBytes": _DIGITS}, 16]}, 16]},
+    ]
+}
+"""The key of the last entry from before a member's joining."""
+
 
 async def add_tallies_and_places(database: Database) -> None:
     """Schema 2: each entry says how many messages there are up to it; places take the place of the
@@ -36,7 +45,29 @@ async def add_tallies_and_places(database: Database) -> None:
         ],
         allowDiskUse=True,
     ).to_list(None)
-    await database.members.update_many({"read": {"$exists": False}}, {"$set": FRESH})
+    await database.members.aggregate(
+        [
+            {"$match": {"read": {"$exists": False}}},
+            {
+                "$lookup": {
+                    "from": "messages",
+                    "let": {"key": _FLOOR},
+                    "pipeline": [{"$match": {"$expr": {"$eq": ["$_id", "$$key"]}}}],
+                    "as": "floors",
+                }
+            },
+            {
+                # What was said before the joining is not unread.
+                "$project": {
+                    "read": "$floor",
+                    "delivered": "$floor",
+                    "read_n": {"$ifNull": [{"$first": "$floors.n"}, 0]},
+                    "read_low": {"$literal": 0},
+                }
+            },
+            {"$merge": {"into": "members", "on": "_id", "whenMatched": "merge"}},
+        ]
+    ).to_list(None)
     places: list[Document] = [
         {"$unwind": "$members"},
         {

@@ -39,6 +39,7 @@ ADOPT_S = 5.0
 """A mongod that runs already answers at once, or something is wrong with it."""
 FREE_BYTES = 300 * 1024 * 1024
 """Below this mongod would stop by itself sooner or later, so it is not started at all."""
+FULL_BYTES = 256 * 1024
 OPLOG_MB = 512
 LOG_BYTES = 64 * 1024 * 1024
 LOG_TAIL_BYTES = 256 * 1024
@@ -393,6 +394,9 @@ class PrivateMongod:
         for sign, meaning in _KNOWN_TROUBLE.items():
             if sign in words:
                 return f"mongod ended: {meaning} ({words})"
+        if shutil.disk_usage(self._data_dir).free < FULL_BYTES:
+            # So full that it could not even write down what was wrong.
+            return f"mongod ended: the disk is full: free some space under {self._data_dir}"
         return f"mongod ended at start: {words or 'see ' + str(self._log_path)}"
 
 

@@ -20,7 +20,7 @@ from server.store.failures import REFUSED_FOR_NOW, storage
 from server.store.messages import DUPLICATE_KEY, _keys, _stored, entry_key
 
 QUICK = WriteConcern(w=1)
-"""Terms are written before the mark that says so, and the database loses nothing out of turn."""
+"""For marks: one that is lost is found again. Terms are durable before their mark is written."""
 TERMS_INDEX = [("block", 1), ("grams", 1), ("id", -1)]
 BLOCK = 128
 """Messages of a conversation whose terms are side by side in the index. They fill a few of its
@@ -74,10 +74,12 @@ class MongoSearch:
             "insert": self._terms.name,
             "documents": [RawBSONDocument(bson.encode(_document(each))) for each in terms],
             "ordered": False,
-            "writeConcern": QUICK.document,
+            "writeConcern": DURABLE.document,
         }
         with storage():
             answer = await self._terms.database.command(command)
+        if "writeConcernError" in answer:
+            raise StorageAway("not yet on a majority")
         for failed in answer.get("writeErrors", ()):
             if failed["code"] in REFUSED_FOR_NOW:
                 raise StorageAway(f"refused with code {failed['code']}")

@@ -406,6 +406,9 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+REMARKS = "<!-- remarks -->"
+"""What stands below it is kept by the next run."""
+
 HEAD = """# Searching
 
 `{command}`, {date}, {machine}. Client, server and mongod share the machine; times are those of
@@ -432,7 +435,9 @@ def main() -> int:
             date=datetime.datetime.now(datetime.UTC).date(),
             machine=machine(),
         )
-        (options.out / "search.md").write_text(head + text)
+        page = options.out / "search.md"
+        _, mark, remarks = (page.read_text() if page.exists() else "").partition(REMARKS)
+        page.write_text(head + text + (f"\n{mark}{remarks}" if mark else ""))
     return 1 if "WRONG" in text else 0
 
 

@@ -152,6 +152,8 @@ async def test_receipts_edits_and_reactions_stop_with_a_block_and_recalls_do_not
     assert heard["cmd"] == 14
     assert (await bob.line(alice.id))["read"] == 2
     assert [frame for frame in await alice.settled() if frame["cmd"] == 12] == []
+    status, answer = await alice.call("GET", f"/api/receipts?chat=10&dstid={bob.id}")
+    assert (status, answer["receipts"]) == (200, [])
 
 
 @pytest.mark.gen_test(timeout=30)

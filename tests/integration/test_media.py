@@ -84,7 +84,11 @@ async def test_contact_card_names_somebody_who_is_there(node: Node) -> None:
 
 @pytest.mark.gen_test(timeout=60)
 async def test_warm_message_costs_one_insert_and_no_read(own_node: Node) -> None:
-    """1:1 and group: profiles, members and blocks are in memory, the log's end too."""
+    """1:1 and group: profiles, members and blocks are in memory, the log's end too.
+
+    The search's index comes behind, in batches of its own; see ``test_indexer.py``.
+    """
+    own_node.env["TANDEM_SEARCH_ENABLED"] = "false"
     own_node.start()
     alice, bob = [await JsonClient.online(own_node) for _ in range(2)]
     gid = await make_group(alice, bob)
@@ -98,7 +102,9 @@ async def test_warm_message_costs_one_insert_and_no_read(own_node: Node) -> None
             for chat, dst in ((10, bob.id), (11, gid)):
                 await alice.say(dst, f"{n}", f"c{n}", chat=chat)
         await tandem.command("profile", 0)
-        by_us = {"ns": {"$not": {"$regex": "system|changes"}}, "appName": "tandem"}
+        # Who has just connected is told to contacts meanwhile, whoever writes.
+        others = {"$regex": "system|changes|contacts"}
+        by_us = {"ns": {"$not": others}, "appName": "tandem"}
         found = await tandem["system.profile"].find(by_us).to_list(None)
     commands = [(each["op"], each["ns"]) for each in found]
     assert set(commands) == {("insert", "tandem.messages")}

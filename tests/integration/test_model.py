@@ -6,6 +6,7 @@ has, and nobody reads what they are no member of. On one node, and with the clie
 
 import asyncio
 import itertools
+import os
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from slixmpp.xmlstream import ET
 
 from stanzas import ns
 from tests.support.json_client import JsonClient
@@ -28,7 +30,10 @@ from tests.support.xmpp_client import XmppClient
 USERS = 5
 ON_XMPP = (0, 1)
 """These say in 1:1 conversations what they say over XMPP."""
+DEVICES = 3
+"""JSON connections of each user."""
 PEOPLE = st.integers(0, USERS - 1)
+DEVICE = st.integers(0, DEVICES - 1)
 REACTIONS = st.sampled_from(["\U0001f44d", "\U0001f389", ""])
 
 
@@ -40,6 +45,7 @@ class Entry:
     cmd: int
     content: str = ""
     id: int = 0
+    name: str = ""  # as XMPP clients know it
     recalled: bool = False
     edited: bool = False
     mentions: tuple[int, ...] = ()
@@ -88,17 +94,25 @@ class Users(RuleBasedStateMachine):
         self.singles: dict[frozenset[int], Conversation] = {}
         self.groups: list[Conversation] = []
         self.blocks: set[tuple[int, int]] = set()
-        self.clients: list[JsonClient] = []
+        self.devices: list[list[JsonClient]] = []
         self.xmpp: dict[int, XmppClient] = {}
         self.cids = itertools.count(1)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(asyncio.wait_for(work, 30))
 
+    @property
+    def clients(self) -> list[JsonClient]:
+        """Everybody's first device."""
+        return [devices[0] for devices in self.devices]
+
     @initialize()
     def begin(self) -> None:
         async def log_in() -> None:
-            self.clients = [await JsonClient.online(self.service) for _ in range(USERS)]
+            for _ in range(USERS):
+                first = await JsonClient.online(self.service)
+                others = [await first.another_device().connect() for _ in range(DEVICES - 1)]
+                self.devices.append([first, *others])
             for user in ON_XMPP:
                 client = XmppClient(self.service, self.clients[user].jid, hears_all=True)
                 self.xmpp[user] = await client.login()
@@ -106,7 +120,7 @@ class Users(RuleBasedStateMachine):
         self.run(log_in())
 
     def teardown(self) -> None:
-        if not self.clients:
+        if not self.devices:
             return
         try:
             self.run(self.check())
@@ -116,13 +130,13 @@ class Users(RuleBasedStateMachine):
 
     # What users do.
 
-    @rule(author=PEOPLE, other=PEOPLE)
-    def write_to_a_user(self, author: int, other: int) -> None:
-        self.run(self._write(author, other))
+    @rule(author=PEOPLE, other=PEOPLE, device=DEVICE)
+    def write_to_a_user(self, author: int, other: int, device: int) -> None:
+        self.run(self._write(author, other, device))
 
-    async def _write(self, author: int, other: int) -> None:
+    async def _write(self, author: int, other: int, device: int) -> None:
         conversation = self.single(author, other)
-        me, content = self.clients[author], f"m{next(self.cids)}"
+        me, content = self.devices[author][device], f"m{next(self.cids)}"
         if author in self.xmpp and other != author:
             xmpp, blocked = self.xmpp[author], self.is_apart(author, other)
             xmpp.say(self.clients[other].jid, content, id=content)
@@ -131,7 +145,7 @@ class Users(RuleBasedStateMachine):
                 return
             # One's other devices hear what was stored.
             heard = await me.expect(cmd=10, content=content)
-            conversation.log.append(Entry(author, 10, content, heard["id"]))
+            conversation.log.append(Entry(author, 10, content, heard["id"], content))
             return
         me.send(cmd=10, dstid=self.clients[other].id, content=content, cid=content)
         if self.is_apart(author, other):
@@ -139,7 +153,7 @@ class Users(RuleBasedStateMachine):
             assert (await me.expect(cmd=2, cid=content))["reason"] == reason
             return
         ack = await me.expect(cmd=1, cid=content)
-        conversation.log.append(Entry(author, 10, content, ack["id"]))
+        conversation.log.append(Entry(author, 10, content, ack["id"], content))
         assert ack["seq"] == len(conversation.log)
 
     @rule(author=PEOPLE, which=st.integers(0, 2), mention=st.none() | PEOPLE)
@@ -156,7 +170,7 @@ class Users(RuleBasedStateMachine):
             assert (await me.expect(cmd=2, cid=content))["reason"] == "not-a-member"
             return
         ack = await me.expect(cmd=1, cid=content)
-        group.log.append(Entry(author, 11, content, ack["id"], mentions=mentions))
+        group.log.append(Entry(author, 11, content, ack["id"], content, mentions=mentions))
         assert ack["seq"] == len(group.log)
 
     @rule(
@@ -177,20 +191,27 @@ class Users(RuleBasedStateMachine):
         me, cid = self.clients[actor], f"a{next(self.cids)}"
         content = text if cmd == 16 else f"edited {cid}" if cmd == 15 else ""
         if conversation.chat == 11:
-            dstid, is_member = conversation.gid, actor in conversation.places
+            dstid, other, is_member = conversation.gid, -1, actor in conversation.places
         else:
             pair = next(pair for pair, one in self.singles.items() if one is conversation)
             is_member = actor in pair
             other = next(iter(pair - {actor}), actor) if is_member else min(pair)
             dstid = self.clients[other].id
-        frame = {"cmd": cmd, "chat": conversation.chat, "dstid": dstid, "ref": entry.id}
-        me.send(**frame, content=content, cid=cid)
-        answer = await me.expect_that(lambda one: one.get("cid") == cid and one["cmd"] in (1, 2))
-        expected = self.refusal(actor, conversation, seq, entry, cmd, is_member)
-        if expected:
-            assert answer.get("reason") == expected, (answer, frame)
-            return
-        assert answer["cmd"] == 1, answer
+        expected = self.refusal(actor, other, conversation, seq, entry, cmd, is_member)
+        if actor in self.xmpp and conversation.chat == 10 and dstid != me.id and is_member:
+            self._say_act(self.xmpp[actor], dstid, entry.name, cmd, content, cid)
+            if expected:
+                await self.xmpp[actor].expect(lambda message: message["type"] == "error")
+                return
+            answer = await me.expect(cmd=cmd, cid=cid)
+        else:
+            frame = {"cmd": cmd, "chat": conversation.chat, "dstid": dstid, "ref": entry.id}
+            me.send(**frame, content=content, cid=cid)
+            answer = await me.expect_that(lambda one: one.get("cid") == cid)
+            if expected:
+                assert answer.get("reason") == expected, (answer, frame)
+                return
+            assert answer["cmd"] == 1, answer
         conversation.log.append(Entry(actor, cmd, content, answer["id"]))
         if cmd == 14:
             entry.recalled, entry.content = True, ""
@@ -202,9 +223,25 @@ class Users(RuleBasedStateMachine):
             if text:
                 entry.reactions[actor] = text
 
+    def _say_act(
+        self, xmpp: XmppClient, dstid: int, name: str, cmd: int, content: str, cid: str
+    ) -> None:
+        message = xmpp.make_message(mto=f"{dstid}@localhost", mtype="chat")
+        message.append(ET.Element(f"{{{ns.IDS}}}origin-id", id=cid))
+        if cmd == 15:
+            message["body"] = content
+        tag = {14: f"{{{ns.RETRACT}}}retract", 15: f"{{{ns.CORRECT}}}replace"}.get(
+            cmd, f"{{{ns.REACTIONS}}}reactions"
+        )
+        element = ET.SubElement(message.xml, tag, id=name)
+        if cmd == 16 and content:
+            ET.SubElement(element, f"{{{ns.REACTIONS}}}reaction").text = content
+        message.send()
+
     def refusal(
         self,
         actor: int,
+        other: int,
         conversation: Conversation,
         seq: int,
         entry: Entry,
@@ -216,20 +253,18 @@ class Users(RuleBasedStateMachine):
                 return "not-a-member"
             if seq <= conversation.places[actor]:
                 return "no-such-message"
-        elif not is_member:
-            return "no-such-message"
-        elif cmd != 14:
-            pair = next(pair for pair, one in self.singles.items() if one is conversation)
-            other = next(iter(pair - {actor}), actor)
-            if self.is_apart(actor, other):
+        else:
+            if cmd != 14 and self.is_apart(actor, other):
                 return "blocked" if (actor, other) in self.blocks else "not-allowed"
+            if not is_member:
+                return "no-such-message"
         moderates = cmd == 14 and conversation.chat == 11 and actor == conversation.owner
         if cmd != 16 and entry.author != actor and not moderates:
             return "not-allowed"
         return ""
 
-    @rule(user=PEOPLE, pick=st.integers(0, 1000), part=st.floats(0, 1))
-    def read(self, user: int, pick: int, part: float) -> None:
+    @rule(user=PEOPLE, device=DEVICE, pick=st.integers(0, 1000), part=st.floats(0, 1))
+    def read(self, user: int, device: int, pick: int, part: float) -> None:
         mine = [
             (self.clients[next(iter(pair - {user}), user)].id, conversation)
             for pair, conversation in self.singles.items()
@@ -237,11 +272,13 @@ class Users(RuleBasedStateMachine):
         ]
         mine += [(group.gid, group) for group in self.groups if user in group.places and group.log]
         if mine:
-            self.run(self._read(user, *mine[pick % len(mine)], part))
+            self.run(self._read(user, device, *mine[pick % len(mine)], part))
 
-    async def _read(self, user: int, dstid: int, conversation: Conversation, part: float) -> None:
+    async def _read(
+        self, user: int, device: int, dstid: int, conversation: Conversation, part: float
+    ) -> None:
         seq = max(1, round(part * len(conversation.log)))
-        me = self.clients[user]
+        me = self.devices[user][device]
         me.send(cmd=12, chat=conversation.chat, dstid=dstid, seq=seq, state="read")
         if seq > conversation.read.get(user, 0):
             conversation.read[user] = seq
@@ -259,6 +296,9 @@ class Users(RuleBasedStateMachine):
         ids = [self.clients[member].id for member in members]
         body = {"name": "g", "members": ids}
         status, group = await self.clients[owner].call("POST", "/api/groups", body)
+        if any((member, owner) in self.blocks for member in members):
+            assert status == 403
+            return
         assert status == 201
         everyone = {owner, *members}
         self.groups.append(
@@ -318,15 +358,15 @@ class Users(RuleBasedStateMachine):
                     break
                 await asyncio.sleep(0.05)
 
-    @rule(user=PEOPLE)
-    def come_back(self, user: int) -> None:
-        self.run(self._come_back(user))
+    @rule(user=PEOPLE, device=DEVICE)
+    def come_back(self, user: int, device: int) -> None:
+        self.run(self._come_back(user, device))
 
-    async def _come_back(self, user: int) -> None:
-        client = self.clients[user]
+    async def _come_back(self, user: int, device: int) -> None:
+        client = self.devices[user][device]
         client.close()
         await client.closed()
-        self.clients[user] = await JsonClient(self.service, client.account()).connect()
+        self.devices[user][device] = await JsonClient(self.service, client.account()).connect()
 
     # What must be so.
 
@@ -421,7 +461,7 @@ def test_everybody_sees_what_the_model_says(
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=8,
+            max_examples=int(os.environ.get("TANDEM_MODEL_RUNS", "8")),
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.generate],  # a run takes seconds, and shrinking thousands of them

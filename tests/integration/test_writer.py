@@ -73,11 +73,12 @@ class Sender:
         self.messages = Interposed(store.messages)
         self.told: list[tuple[str, str, int]] = []
         self._news = asyncio.Event()
+        self.acts = Acts(store.messages, load(None, {}).limits, b"key")
         bounds = {"queue_documents": 10_000, "queue_bytes": 2**25, "hold_s": 10.0} | limits
         self.writer = Writer(
             self.messages,  # type: ignore[arg-type]
             store.places,
-            Acts(store.messages, load(None, {}).limits, b"key"),
+            self.acts,
             Metrics(),
             stored=self._stored,
             refused=self._refused,

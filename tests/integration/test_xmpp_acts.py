@@ -147,3 +147,108 @@ async def test_replies_cross_both_ways(node: Node) -> None:
     message.append(ET.Element(f"{{{ns.REPLY}}}reply", id="c1", to=alice.jid))
     message.send()
     assert (await alice.expect(cmd=10))["ref"] == ack["id"]
+
+
+def act(client: XmppClient, to: str, tag: str, name: str, body: str = "") -> None:
+    """One stanza that names a message."""
+    message = client.make_message(mto=to, mbody=body or None, mtype="chat")
+    message.append(ET.Element(tag, id=name))
+    message.send()
+
+
+@pytest.mark.gen_test(timeout=40)
+@pytest.mark.parametrize("taken", ["cid", "id"])
+async def test_name_that_both_sides_gave_is_taken_for_the_one_that_is_meant(
+    node: Node, taken: str
+) -> None:
+    """Nobody keeps a message from being taken back by giving one of theirs its name."""
+    alice, bob, romeo = await pair(node)
+    if taken == "cid":
+        alice.send(cmd=10, dstid=bob.id, content="hers", cid="x1")
+        await alice.expect(cmd=1)
+        message = romeo.make_message(mto=alice.jid, mbody="his", mtype="chat")
+        message.append(ET.Element(f"{{{ns.IDS}}}origin-id", id="x1"))
+        message.send()
+        name, his = "x1", await alice.expect(cmd=10)
+    else:
+        romeo.say(alice.jid, "his", id="")
+        his = await alice.expect(cmd=10)
+        name = str(his["id"])
+        await alice.say(bob.id, "hers", name)
+    hers = await romeo.expect(lambda message: message["body"] == "hers")
+    assert hers["id"] == name
+    act(romeo, alice.jid, f"{{{ns.RECEIPTS}}}received", name)
+    entries = await alice.history(10, bob.id)
+    [seq] = [entry["seq"] for entry in entries if entry["content"] == "hers"]
+    assert (await alice.expect(cmd=12))["seq"] == seq
+    act(romeo, alice.jid, f"{{{ns.CORRECT}}}replace", name, "his own")
+    assert (await alice.expect(cmd=15))["ref"] == his["id"]
+    act(romeo, alice.jid, f"{{{ns.RETRACT}}}retract", name)
+    assert (await alice.expect(cmd=14))["ref"] == his["id"]
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_archive_of_what_was_recalled_has_neither_text_nor_empty_corrections(
+    node: Node,
+) -> None:
+    """XEP-0313: the tombstone, an edit of which nothing is left, the retraction."""
+    alice, bob, romeo = await pair(node)
+    sent = await alice.say(bob.id, "secret", "c1")
+    await alice.act(15, 10, bob.id, sent["id"], "c2", content="secret too")
+    await alice.act(16, 10, bob.id, sent["id"], "c3", content="x")
+    await alice.act(14, 10, bob.id, sent["id"], "c4")
+    archive = romeo.plugin["xep_0313"].iterate()
+    archived = [ET.tostring(each["mam_result"].xml).decode() async for each in archive]
+    assert len(archived) == 4
+    assert "secret" not in "".join(archived)
+    assert "retracted" in archived[0]
+    assert "replace" not in archived[1]
+    assert "reactions" in archived[2]
+    assert ":retract " in archived[3] and 'id="c1"' in archived[3]
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_client_that_was_offline_hears_what_became_of_what_it_has(node: Node) -> None:
+    """Edits and recalls of what it was handed before; what it was not comes as it is now."""
+    alice, bob, romeo = await pair(node)
+    ids = [(await alice.say(bob.id, text, text))["id"] for text in ("edit me", "recall me")]
+    await romeo.expect(lambda message: message["body"] == "recall me")
+    await romeo.ping()
+    await romeo.logout()
+    ids.append((await alice.say(bob.id, "new", "new"))["id"])
+    await alice.act(15, 10, bob.id, ids[0], "e1", content="edited")
+    await alice.act(14, 10, bob.id, ids[1], "r1")
+    await alice.act(15, 10, bob.id, ids[2], "e2", content="newer")
+    again = await XmppClient(node, bob.jid, hears_all=True).login()
+    come = await again.settled()
+    message, edit, recall = come
+    assert (message["body"], message["id"]) == ("newer", "new")
+    assert child(edit, f"{{{ns.CORRECT}}}replace").get("id") == "edit me"
+    assert child(recall, f"{{{ns.RETRACT}}}retract").get("id") == "recall me"
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_receipt_as_clients_send_it_is_no_message(node: Node) -> None:
+    """With a hint to store it."""
+    alice, bob, romeo = await pair(node)
+    ack = await alice.say(bob.id, "hello", "c1")
+    await romeo.expect()
+    message = romeo.make_message(mto=alice.jid, mtype="chat")
+    message.append(ET.Element(f"{{{ns.MARKERS}}}displayed", id="c1"))
+    message.append(ET.Element(f"{{{ns.HINTS}}}store"))
+    message.send()
+    assert (await alice.expect(cmd=12))["seq"] == ack["seq"]
+    assert len(await alice.history(10, bob.id)) == 1
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_names_of_what_is_not_there_are_counted(own_node: Node) -> None:
+    """Each is looked for among the last 200 messages: nobody asks for that without end."""
+    own_node.env |= {"TANDEM_LIMITS_RATE_SCALE": "1", "TANDEM_LIMITS_SENDS_PER_SECOND": "5"}
+    own_node.start()
+    alice, bob, romeo = await pair(own_node)
+    await alice.say(bob.id, "hello", "c1")
+    for n in range(150):
+        act(romeo, alice.jid, f"{{{ns.MARKERS}}}displayed", f"nothing {n}")
+    error = await romeo.expect(lambda message: message["type"] == "error")
+    assert "slow-down" in error["error"]["text"]

@@ -324,6 +324,32 @@ def test_hint_there_and_back_is_the_same(hint: Message, inside: str, of: str) ->
     assert again == said
 
 
+@pytest.mark.parametrize(
+    "receipt",
+    [f"<received xmlns='{ns.RECEIPTS}' id='a'/>", f"<displayed xmlns='{ns.MARKERS}' id='a'/>"],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_receipt_that_asks_to_be_stored_is_a_receipt(receipt: str, order: int) -> None:
+    """As widespread clients send them; else each would be an empty message in the history."""
+    inside = "".join([receipt, f"<store xmlns='{ns.HINTS}'/>"][::order])
+    said = messages.read(from_stream(f"<message id='n'>{inside}</message>"))
+    assert said is not None
+    assert (said.message.cmd, said.of) == (12, "a")
+
+
+def test_text_with_a_chat_state_or_a_marker_is_a_message() -> None:
+    """Whatever else it says."""
+    inside = f"<active xmlns='{ns.CHAT_STATES}'/><displayed xmlns='{ns.MARKERS}' id='a'/>"
+    message, _ = made(f"<message>{inside}<body>hi</body></message>")
+    assert (message.cmd, message.content) == (10, "hi")
+
+
+def test_edit_of_a_recalled_message_corrects_nothing() -> None:
+    """It has lost its text and the name of what it was of."""
+    out = etree.fromstring(sent(Message(id=7, cmd=15, chat=10, ref=5, ts=1), "", xmlns=WEBSOCKET))
+    assert [child.tag for child in out] == [f"{{{ns.IDS}}}stanza-id"]
+
+
 def test_reply_names_the_message_that_it_answers() -> None:
     """XEP-0461, both ways, beside the other elements."""
     inside = f"<body>yes</body><reply xmlns='{ns.REPLY}' to='a@b' id='T'/><thread>t</thread>"
