@@ -139,7 +139,10 @@ class MessageStore(Protocol):
         """Ascending entries with seq > ``above``: first ones ``after``, else last ``before``."""
 
     async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
-        """The first entries with ``after`` < seq < ``before``, ascending."""
+        """The first entries with ``after`` < seq < ``before``, ascending.
+
+        Up to the first that is just being applied.
+        """
 
     async def newest(self, owners: Sequence[int], after_id: int, before_id: int) -> dict[str, int]:
         """Of the entries in these archives between two ids: conversation → highest seq."""
@@ -147,11 +150,13 @@ class MessageStore(Protocol):
     async def void(self, conv: str, seq: int, ts: int) -> None:
         """Stores that there is nothing at this seq, unless there is something."""
 
-    async def apply(self, acts: Sequence[Act], digest: Callable[[Message], bytes]) -> None:
+    async def apply(
+        self, acts: Sequence[Act], digest: Callable[[Message], bytes]
+    ) -> set[tuple[str, int]]:
         """Does to the messages what was said of them; again is no change.
 
         Of a recalled one and of its edits nothing is left but that they were there, and the
-        digests of what was first sent.
+        digests of what was first sent. Gives those that are recalled: conversation and id.
         """
 
     async def named(self, conv: str, authors: Sequence[int], name: str) -> Message | None:
@@ -182,7 +187,8 @@ class MessageStore(Protocol):
         start_ms: int | None,
         end_ms: int | None,
         before_id: int | None = None,
-    ) -> int: ...
+    ) -> int | None:
+        """None: more than 10,000."""
 
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 

@@ -55,16 +55,17 @@ class Failing:
         self.calls = 0
         sender.acts._apply = self  # type: ignore[method-assign, assignment]
 
-    async def __call__(self, acts: Any) -> None:
+    async def __call__(self, acts: Any) -> Any:
         self.calls += 1
         plan = self._plan.pop(0) if self._plan else ""
         if plan == "before":
             raise StorageAway("test", maybe_done=False)
         if any(act.entry.content == self._poison for act in acts) and self._poison:
             raise ValueError("poison")
-        await self._apply(acts)
+        gone = await self._apply(acts)
         if plan == "after":
             raise StorageAway("test")
+        return gone
 
 
 @pytest.mark.gen_test(timeout=30)
