@@ -148,7 +148,7 @@ GLOSSARY: Mapping[str, str] = {
     "since": f"Not older than this: {MS}",
     "until": f"Not newer than this: {MS}",
     # uploads
-    "NewUpload.name": "The file's name; what misleads in it is removed",
+    "NewUpload.name": "The file's name; of a path the last part, without what misleads",
     "size": "Bytes",
     "type": "Its media type, as in `Content-Type`",
     "NewUpload.type": "Its media type, as it will be sent; empty where it is not known",
