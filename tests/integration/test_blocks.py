@@ -163,11 +163,11 @@ async def test_blocked_contact_stays_one_and_both_look_offline(node: Node) -> No
     await befriend(alice, bob)
     bob.send(cmd=20, state="dnd", memo="busy")
     told = {"cmd": 20, "userid": bob.id, "state": "dnd", "memo": "busy"}
-    assert await alice.expect(cmd=20) == told
+    assert await alice.expect(cmd=20, state="dnd") == told
     await block(bob, alice)
     for client, other in ((alice, bob), (bob, alice)):
         told = {"cmd": 20, "userid": other.id, "state": "offline"}
-        assert await client.expect(cmd=20) == told
+        assert await client.expect(cmd=20, state="offline") == told
         contact = (await contacts(client))[other.id]
         assert (contact["state"], contact["presence"], contact["status"]) == ("both", "offline", "")
     await refused(alice, bob, "not-allowed")

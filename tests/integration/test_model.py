@@ -345,17 +345,22 @@ class Users(RuleBasedStateMachine):
         status, _ = await self.clients[user].call("PUT" if blocks else "DELETE", path)
         assert status == 204
         (self.blocks.add if blocks else self.blocks.discard)((user, other))
-        # The other's node may hear of it a moment later, which acts on an unknown message tell.
-        other_client = self.clients[other]
-        expected = {"no-such-message"}
-        if self.is_apart(user, other):
-            expected = {"blocked" if (other, user) in self.blocks else "not-allowed"}
+        # Other nodes may hear of it a moment later, which acts on an unknown message tell.
+        for one, towards in ((user, other), (other, user)):
+            expected = "no-such-message"
+            if self.is_apart(one, towards):
+                expected = "blocked" if (one, towards) in self.blocks else "not-allowed"
+            for device in self.devices[one]:
+                await self._probe(device, self.clients[towards].id, expected)
+
+    async def _probe(self, device: JsonClient, dstid: int, expected: str) -> None:
+        frame = {"cmd": 16, "chat": 10, "dstid": dstid, "ref": 1}
         async with asyncio.timeout(10):
             while True:
-                frame = {"cmd": 16, "chat": 10, "dstid": self.clients[user].id, "ref": 1}
-                other_client.send(**frame, cid=f"probe {next(self.cids)}")
-                if (await other_client.expect(cmd=2))["reason"] in expected:
-                    break
+                cid = f"probe {next(self.cids)}"
+                device.send(**frame, cid=cid)
+                if (await device.expect(cmd=2, cid=cid))["reason"] == expected:
+                    return
                 await asyncio.sleep(0.05)
 
     @rule(user=PEOPLE, device=DEVICE)
