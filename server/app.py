@@ -31,7 +31,7 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
-from server.deliveries import Presence
+from server.deliveries import BlockChange, RosterItem, Stanza, SubscriptionStanza, WebPresence
 from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
 from server.export import Exports, group_messages_of, messages_of
@@ -73,7 +73,18 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
-BODIES = (Message, GroupChange, Presence, ConversationSet, ContactChange, PresenceHint)
+BODIES = (
+    Message,
+    GroupChange,
+    Stanza,
+    ConversationSet,
+    ContactChange,
+    PresenceHint,
+    WebPresence,
+    SubscriptionStanza,
+    RosterItem,
+    BlockChange,
+)
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
@@ -245,6 +256,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         store.presences,
         registry,
         watchers=lambda userid: contacts.watchers(userid),
+        users=accounts.users,
         notify=router.notify,
     )
     contacts = Contacts(
@@ -272,6 +284,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stack.push_async_callback(sequence.close)
         metrics.bus, metrics.sequence = bus, sequence
         registry.settle = presence.settle
+        registry.watchers = contacts.watchers
         tails = Tails(
             store.tails,
             registry.node_id,

@@ -108,4 +108,7 @@ def _check(sender: int, recipient: int, mine: frozenset[int], theirs: frozenset[
     if recipient in mine:
         raise ChatError("blocked", "you have blocked this user")
     if sender in theirs:
-        raise ChatError("not-allowed", "this user does not take your messages")
+        # Over XMPP it is the answer that one gets of who is not there.
+        raise ChatError(
+            "not-allowed", "this user does not take your messages", xmpp="service-unavailable"
+        )
