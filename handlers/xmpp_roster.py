@@ -64,7 +64,7 @@ class ContactQueries:
     async def _blocklist(self, asked: Origin) -> None:
         self._has_blocklist = True
         services = self._session.services
-        users = await services.accounts.users(await services.blocks.load(self._userid()))
+        users = await services.accounts.users(await services.blocks.read(self._userid()))
         jids = sorted(user.jid for user in users.values())
         self._reply(asked, blocking.listing("blocklist", jids))
 
@@ -84,7 +84,7 @@ class ContactQueries:
         if jids:
             userids = [(await self._named(each)).id for each in jids]
         else:
-            userids = sorted(await services.blocks.load(self._userid()))
+            userids = sorted(await services.blocks.read(self._userid()))
         for userid in userids:
             await services.contacts.unblock(self._userid(), userid)
         self._reply(asked)

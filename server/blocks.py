@@ -43,6 +43,10 @@ class Blocks:
                 self._cache[userid] = known
         return known
 
+    async def read(self, userid: int) -> list[int]:
+        """As :meth:`load`, without what this node may not have heard of yet."""
+        return await self._store.of_user(userid)
+
     def check(self, sender: int, recipient: int) -> bool:
         """Whether it is known that the one may send to the other; False: ask :meth:`look`.
 

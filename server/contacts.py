@@ -278,7 +278,7 @@ class Contacts:
     async def unblock(self, userid: int, other: int) -> None:
         """Takes a :meth:`block` back. Raises ``invalid``. Again is no change."""
         await self._check(userid, other, may_be_blocked=True)
-        if other in await self._blocks.load(userid):
+        if other in await self._blocks.read(userid):
             await self._blocks.remove(userid, other)
             await self._tell_block(userid, other, False)
             await self._introduce(userid, other)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from slixmpp.exceptions import IqError
-from slixmpp.stanza import Iq, Presence
+from slixmpp.stanza import Iq, Message, Presence
 from slixmpp.xmlstream.handler import Callback as Handler
 from slixmpp.xmlstream.matcher import MatchXPath
 
@@ -19,10 +19,16 @@ from tests.support.xmpp_client import XmppClient
 pytestmark = pytest.mark.dialogue
 
 
+class Account(NamedTuple):
+    """One that is there already."""
+
+    jid: str
+
+
 class Contact(XmppClient):
     """An XMPP client that keeps all presences, and answers nothing by itself."""
 
-    def __init__(self, node: Node, account: JsonClient, resource: str = "") -> None:
+    def __init__(self, node: Node, account: JsonClient | Account, resource: str = "") -> None:
         name = f"{account.jid}/{resource}" if resource else account.jid
         super().__init__(node, name, plugins=("xep_0191",))
         self.bare = account.jid
@@ -55,7 +61,7 @@ class Contact(XmppClient):
                 self._more.clear()
                 await self._more.wait()
 
-    async def hear(self, kind: str, sender: str, show: str | None = None) -> Presence:
+    async def hear(self, kind: str, sender: str) -> Presence:
         """``kind``: slixmpp's: ``available``, ``away``, ``unavailable``, ``subscribe`` …"""
         return await self._first(
             self.heard,
@@ -64,6 +70,27 @@ class Contact(XmppClient):
                 and sender in (str(presence["from"]), presence["from"].bare)
             ),
         )
+
+    def wire(self, namespace: str) -> "asyncio.Future[Message]":
+        """The next message with an element of this namespace."""
+        return self._next("message", namespace)
+
+    def wire_iq(self, namespace: str) -> "asyncio.Future[Iq]":
+        """The next iq set with a child of this namespace."""
+        return self._next("iq", namespace)
+
+    def _next(self, name: str, namespace: str) -> "asyncio.Future[Any]":
+        found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def look(stanza: Any) -> None:
+            inside = [child.tag for child in stanza.xml]
+            is_it = any(tag.startswith(f"{{{namespace}}}") for tag in inside)
+            if is_it and stanza["type"] != "result" and not found.done():
+                found.set_result(stanza)
+
+        matcher = MatchXPath(f"{{jabber:client}}{name}")
+        self.register_handler(Handler(f"next {namespace}", matcher, look))
+        return found
 
     async def push(self, jid: str, subscription: str, **attributes: str) -> dict[str, Any]:
         def item(iq: Iq) -> Any:
@@ -177,18 +204,11 @@ async def test_presence_goes_to_contacts_with_what_is_in_it(node: Node) -> None:
     assert (heard["status"], heard["priority"], heard["to"].bare) == ("asleep", -5, romeo.bare)
     await romeo.logout()
     await juliet.hear("unavailable", romeo.boundjid.full)
-    again = XmppClient.__new__(Contact)
-    Contact.__init__(again, romeo.node, _Account(romeo.bare), "orchard")
-    await again.start()
+    again = await Contact(node, Account(romeo.bare), "orchard").start()
     assert (await again.hear("away", juliet.boundjid.full))["status"] == "asleep"
     await juliet.hear("available", again.boundjid.full)
     juliet.abort()
     await again.hear("unavailable", juliet.boundjid.full)
-
-
-class _Account:
-    def __init__(self, jid: str) -> None:
-        self.jid = jid
 
 
 @pytest.mark.gen_test(timeout=40)
@@ -210,7 +230,7 @@ async def test_directed_presence_reaches_strangers_and_so_does_its_end(node: Nod
 async def test_roster_keeps_names_and_groups_and_versions(node: Node) -> None:
     """Set, pushed to the other resource, told at login; the same version gets an empty answer."""
     juliet, romeo = await couple(node)
-    other = await Contact(node, _Account(juliet.bare), "chamber").start()
+    other = await Contact(node, Account(juliet.bare), "chamber").start()
     iq = juliet.make_iq_set()
     iq["roster"]["items"] = {
         romeo.bare: {"name": "Romeo & co", "groups": ["Friends", "Verona"], "subscription": "none"}
@@ -304,7 +324,7 @@ async def test_xmpp_removal_reaches_json(node: Node) -> None:
     await romeo.hear("subscribe", juliet.jid)
     romeo.tell(juliet.jid, "subscribed")
     await juliet.expect(cmd=21, event="accepted", userid=two.id)
-    own = await Contact(node, _Account(juliet.jid)).start()
+    own = await Contact(node, Account(juliet.jid)).start()
     answer = await own.make_iq_get(queryxmlns=ns.ROSTER).send(timeout=10)
     assert [item.get("name") for item in answer.xml[0]] == ["Romeo M."]
     remove = romeo.make_iq_set()
