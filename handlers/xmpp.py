@@ -227,11 +227,11 @@ class XmppSession:
     def _message(self, stanza: Element, asked: replies.Origin) -> Pending:
         kind = stanza.get("type") or "normal"
         if kind in _NEVER_KEPT:
-            return self.relay.message(stanza, kind, asked)
+            return self.relay.pass_on(stanza, kind, asked)
         messages.check(stanza)
         said = messages.read(stanza)
         if said is None:
-            return self.relay.message(stanza, kind, asked)
+            return self.relay.pass_on(stanza, kind, asked)
         if kind != "chat" and "/" in asked.to:
             return self._submit_normal(said, asked)
         return self._address_and_submit(said, asked)
@@ -392,7 +392,7 @@ class XmppSession:
         if kind == "probe":
             return self.attendance.probe(asked)
         if kind == "error":
-            return None
+            return self.relay.pass_on(stanza, kind, asked) if asked.to else None
         if kind not in ("", "unavailable"):
             raise ChatError("bad-field", "no such type of presence")
         if asked.to:

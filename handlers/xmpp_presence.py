@@ -151,7 +151,8 @@ class Attendance:
         if node is None:
             return
         registry = services.connections.registry
-        if registry is not None and not session.is_closed:
+        if registry is not None and not services.draining:
+            # Out of the book before it is said, or who comes meanwhile would see a ghost.
             await registry.present(node, "", "")
         directed, self._directed = self._directed, {}
         await services.presence.speak(node.userid, farewell)
@@ -174,6 +175,12 @@ class Attendance:
 
     def _farewell(self) -> str:
         return f" from='{attribute(self._session.me)}' type='unavailable'/>"
+
+
+async def farewells(timeout_s: float) -> None:
+    """Waits until those who left are out of sight."""
+    if _farewells:
+        await asyncio.wait(_farewells, timeout=timeout_s)
 
 
 def priority_of(stanza: Element) -> int:

@@ -54,8 +54,8 @@ class Relay:
                 raise unavailable()
         await self._send("iq", stanza, kind, recipient, resource)
 
-    async def message(self, stanza: Element, kind: str, asked: Origin) -> None:
-        """A message that is not kept, by the rules of RFC 6121 section 8.5."""
+    async def pass_on(self, stanza: Element, kind: str, asked: Origin) -> None:
+        """What is not kept, by the rules of RFC 6121 section 8.5: a message, or any error."""
         session, services = self._session, self._session.services
         node = session.node
         if node is None:
@@ -71,7 +71,7 @@ class Relay:
         else:
             services.router.count(node)
             await services.blocks.look(node.userid, recipient.id)
-        await self._send("message", stanza, kind, recipient, resource)
+        await self._send(asked.name, stanza, kind, recipient, resource)
 
     async def check_normal(self, userid: int, resource: str) -> None:
         """A normal message goes to the resource that it names, or it is refused."""

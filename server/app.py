@@ -17,6 +17,7 @@ import uvloop
 from handlers.http import listen_http
 from handlers.hygiene import install_log_hygiene
 from handlers.pipe import keeper
+from handlers.xmpp_presence import farewells
 from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.acts import Acts
@@ -515,6 +516,7 @@ async def _drain(services: Services) -> bool:
     for pipe in list(pipes):
         pipe.abort()
     await asyncio.sleep(0)
+    await farewells(GOODBYE_S)
     return drained
 
 
