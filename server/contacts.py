@@ -20,7 +20,7 @@ from server.accounts import Accounts
 from server.blocks import Blocks
 from server.changes import Changes
 from server.clients import now_ms
-from server.deliveries import BlockChange, RosterItem, SubscriptionStanza
+from server.deliveries import BlockChange, SubscriptionStanza
 from server.errors import ChatError
 from server.limits import Window
 from server.model import OFFLINE, SINGLE, State, User, clean_text, conversation
@@ -306,11 +306,9 @@ class Contacts:
         """The account is deleted: it is nobody's contact any more, and on nobody's list."""
         others = [other_of(pair, userid) for pair in await self._store.of_user(userid)]
         blockers = set(await self._blocks.blockers(userid))
-        people = await self._accounts.people([userid])
+        await self.rosters.readdress(userid)
         await self._store.forget(userid)
         await self._blocks.forget_user(userid)
-        for gone in people.values():
-            self._notify(others, RosterItem(gone.jid, subscription="remove"))
         if others:
             await self._changes.add("contacts", userids=[userid, *others])
             told = [other for other in others if other not in blockers]

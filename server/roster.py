@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Rosters:
-    """Reads pairs as items. All methods raise ``StorageAway`` but :meth:`push`."""
+    """Reads pairs as items. What reads raises ``StorageAway``; what tells does not."""
 
     def __init__(
         self,
@@ -70,6 +70,29 @@ class Rosters:
             return []
         apart = {*await self._blocks.load(userid), *await self._blocks.blockers(userid)}
         return [other for other in seen if other not in apart]
+
+    async def readdress(self, userid: int) -> None:
+        """Tells who has the user on the list that the JID is another now, or none."""
+        try:
+            await self._readdress(userid)
+        except StorageAway:
+            log.info("roster_not_pushed users=[%d]", userid)
+
+    async def _readdress(self, userid: int) -> None:
+        formers = await self._accounts.former_jids(userid)
+        now = await self._accounts.user(userid)
+        for pair in await self._store.of_user(userid):
+            other = other_of(pair, userid)
+            if str(other) not in pair["items"]:
+                continue
+            version = (await self.of_user(other))[1]
+            for former in formers:
+                gone = RosterItem(former, subscription="remove", version=version)
+                self._notify((other,), gone)
+            if now is not None:
+                item = _item(pair, other, now)
+                item.version = version
+                self._notify((other,), item)
 
     async def push(self, before: Document, now: Document) -> None:
         """Tells whoever of the two has another item now."""

@@ -12,7 +12,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 from stanzas import ns
 from tests.support.contacts import ask, call, contacts, states
-from tests.support.json_client import JsonClient
+from tests.support.json_client import PASSWORD, JsonClient, fresh_name
 from tests.support.node import Node
 from tests.support.xmpp_client import XmppClient
 
@@ -332,3 +332,23 @@ async def test_xmpp_removal_reaches_json(node: Node) -> None:
     await remove.send(timeout=10)
     await juliet.expect(cmd=21, event="removed", userid=two.id)
     assert await states(juliet) == {}
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_new_username_and_deletion_reach_the_roster(node: Node) -> None:
+    """The old address is removed, the new one comes with its name and groups."""
+    juliet, two = await JsonClient.register(node), await JsonClient.register(node)
+    romeo = await Contact(node, two).start()
+    iq = romeo.make_iq_set()
+    iq["roster"]["items"] = {juliet.jid: {"name": "Jule", "groups": ["Verona"]}}
+    await iq.send(timeout=10)
+    await romeo.push(juliet.jid, "none")
+    name = fresh_name()
+    assert (await call(juliet, "PATCH", "/api/me", {"username": name}))[0] == 200
+    await romeo.push(juliet.jid, "remove")
+    pushed = await romeo.push(f"{name}@localhost", "none", name="Jule")
+    assert pushed["groups"] == ["Verona"]
+    status, _ = await call(juliet, "DELETE", "/api/me", {"password": PASSWORD})
+    assert status == 204
+    await romeo.push(f"{name}@localhost", "remove")
+    assert await romeo.items() == {}
