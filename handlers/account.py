@@ -3,6 +3,7 @@
 import msgspec
 
 from handlers.api import ApiHandler, Input, Streamed, endpoint
+from handlers.fields import DeviceName, Password
 from server.app_passwords import AppPassword, NewAppPassword
 from server.errors import ChatError
 from server.export import Exported
@@ -13,7 +14,7 @@ class NewPassword(Input):
     """The present password and the next one."""
 
     old: str
-    new: str
+    new: Password
 
 
 class Farewell(Input):
@@ -25,7 +26,7 @@ class Farewell(Input):
 class AppPasswordName(Input):
     """What the device or program is called."""
 
-    name: str
+    name: DeviceName
 
 
 class Sessions(msgspec.Struct):
@@ -108,7 +109,7 @@ class OwnAppPasswords(ApiHandler):
         found = await self.services.app_passwords.all(self.identity.userid)
         return AppPasswordList(found, more=False)
 
-    @endpoint("conflict", "slow-down", "busy", status=201)
+    @endpoint("bad-field", "conflict", "slow-down", "busy", status=201)
     async def post(self, body: AppPasswordName) -> NewAppPassword:
         """Make a password for one XMPP client. It is shown only now."""
         return await self.services.app_passwords.make(self.identity.userid, body.name)

@@ -71,10 +71,13 @@ def ascii_id(text: str) -> int | None:
 
 
 def parse_json(raw: bytes) -> object:
-    """JSON as RFC 8259 means it. Raises ``bad-json``, for duplicate keys too."""
+    """JSON as RFC 8259 means it, ``1.0`` being an integer. Raises ``bad-json``, for duplicate keys
+    too."""
     try:
-        value: object = msgspec.json.decode(raw)
-        json.loads(raw, object_pairs_hook=_without_duplicates)
+        msgspec.json.decode(raw)  # refuses more than json does: NaN, lone surrogates, 1e400
+        value: object = json.loads(
+            raw, object_pairs_hook=_without_duplicates, parse_float=_integer_or_float
+        )
     except (ValueError, RecursionError) as error:
         raise ChatError("bad-json", "the body is not well-formed JSON") from error
     return value
@@ -85,6 +88,11 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(keys) != len(pairs):
         raise ValueError("a key comes twice")
     return keys
+
+
+def _integer_or_float(text: str) -> float:
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= MAX_ID else value
 
 
 def read_fields(kind: Any, values: Mapping[str, object]) -> Any:

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import ContactMemo
 from handlers.profile import Users, public_profile
 from server.contacts import ContactView
 from server.model import Id
@@ -14,13 +15,13 @@ class NewContact(Input):
     """Whom to ask; ``memo`` is one's own name for them, and nobody else's to see."""
 
     id: Id
-    memo: str | None = None
+    memo: ContactMemo | None = None
 
 
 class ContactName(Input):
     """One's own name for a contact; an empty one is none."""
 
-    memo: str
+    memo: ContactMemo
 
 
 class ContactList(msgspec.Struct):

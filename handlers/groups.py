@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import Announcement, GroupAvatar, GroupMemo, GroupName, Nick
 from server.errors import ChatError
 from server.group_shapes import GroupView, MemberView
 from server.model import Id, Role
@@ -13,10 +14,10 @@ from server.model import Id, Role
 class NewGroup(Input):
     """``members`` are added beside the maker, who becomes the owner."""
 
-    name: str
+    name: GroupName
     members: list[Id] = msgspec.field(default_factory=list)
-    avatar: str = ""
-    memo: str = ""
+    avatar: GroupAvatar = ""
+    memo: GroupMemo = ""
 
 
 class GroupChanges(Input):
@@ -25,10 +26,10 @@ class GroupChanges(Input):
     ``history`` and ``join`` are the owner's.
     """
 
-    name: str | None = None
-    avatar: str | None = None
-    memo: str | None = None
-    announcement: str | None = None
+    name: GroupName | None = None
+    avatar: GroupAvatar | None = None
+    memo: GroupMemo | None = None
+    announcement: Announcement | None = None
     history: Literal["joined", "all"] | None = None
     muted_all: bool | None = None
     join: Literal["invite", "request"] | None = None
@@ -43,7 +44,7 @@ class MemberChanges(Input):
 
     role: Role | None = None
     muted_until: Id | None = None
-    nick: str | None = None
+    nick: Nick | None = None
 
 
 class NewMember(Input):
@@ -81,7 +82,7 @@ class OwnGroups(ApiHandler):
         """List the groups one is in."""
         return GroupList(await self.services.groups.of_user(self.identity.userid), more=False)
 
-    @endpoint("bad-field", "no-such-user", "too-long", "slow-down", status=201)
+    @endpoint("bad-field", "not-allowed", "no-such-user", "slow-down", status=201)
     async def post(self, body: NewGroup) -> GroupView:
         """Make a group."""
         return await self.services.groups.create(

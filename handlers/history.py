@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import Draft
 from server.errors import ChatError
 from server.history import Page
 from server.inbox import ConversationSet, InboxPage
@@ -26,7 +27,7 @@ class ConversationChanges(Input):
     pinned: bool | None = None
     muted: bool | None = None
     archived: bool | None = None
-    draft: str | None = None
+    draft: Draft | None = None
 
 
 class ReceiptQuery(msgspec.Struct):
@@ -54,7 +55,7 @@ class PageQuery(msgspec.Struct):
     dstid: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
     before: Id | None = None
     after: Id | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, description="More than 200 is taken as 200")] = 50
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] = 50
 
 
 class Conversations(ApiHandler):

@@ -26,6 +26,7 @@ from handlers import (
 )
 from handlers.api import ApiHandler, NoSuchCall
 from handlers.chat import ChatHandler
+from handlers.examples import EXAMPLES
 from handlers.files import FileHandler
 from handlers.hygiene import log_request
 from handlers.openapi import Route, describe
@@ -165,7 +166,7 @@ def make_application(services: Services) -> Application:
     return TandemApplication(
         services,
         rules,
-        openapi=describe(ROUTES, __version__),
+        openapi=describe(ROUTES, __version__, EXAMPLES),
         log_function=log_request,
         default_handler_class=NoSuchCall,
         default_handler_args=given,

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import RequestText
 from handlers.groups import MemberQuery, view_of_member
 from server.group_shapes import GroupView, MemberView
 from server.invitations import DAY_S, Invitation, JoinRequest
@@ -33,7 +34,7 @@ class Code(Input):
 class NewRequest(Input):
     """``text``: for those who decide."""
 
-    text: str = ""
+    text: RequestText = ""
 
 
 class RequestList(msgspec.Struct):

@@ -3,6 +3,7 @@
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import Mobile, Nickname, Password, Username
 from server.errors import ChatError
 from server.model import Id, User
 
@@ -10,10 +11,10 @@ from server.model import Id, User
 class Registration(Input):
     """Username and mobile number may each be left out; the id is enough to log in."""
 
-    password: str
-    username: str | None = None
-    mobile: str | None = None
-    nickname: str | None = None
+    password: Password
+    username: Username | None = None
+    mobile: Mobile | None = None
+    nickname: Nickname | None = None
 
 
 class Credentials(Input):

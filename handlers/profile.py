@@ -4,6 +4,7 @@ import msgspec
 
 from handlers.account import Farewell, OwnerHandler
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import Avatar, Memo, Mobile, Nickname, Sex, Username
 from server.errors import ChatError
 from server.model import User
 from server.profile import Me
@@ -32,12 +33,12 @@ class Users(msgspec.Struct):
 class ProfileChanges(Input):
     """What is to change; a field left out or null stays as it is, an empty one is cleared."""
 
-    username: str | None = None
-    mobile: str | None = None
-    nickname: str | None = None
-    avatar: str | None = None
-    sex: str | None = None
-    memo: str | None = None
+    username: Username | None = None
+    mobile: Mobile | None = None
+    nickname: Nickname | None = None
+    avatar: Avatar | None = None
+    sex: Sex | None = None
+    memo: Memo | None = None
 
 
 class UserQuery(msgspec.Struct):

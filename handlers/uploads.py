@@ -1,10 +1,14 @@
-"""Asking for leave to upload a file; ``handlers/files.py`` takes it then."""
+"""Asking for leave to upload a file.
+
+``handlers/files.py`` takes it then.
+"""
 
 from typing import Annotated
 
 import msgspec
 
 from handlers.api import ApiHandler, Input, endpoint
+from handlers.fields import FileName, FileType
 from handlers.origin import normal_origin
 from server.files import Offer
 from server.model import MAX_ID
@@ -13,9 +17,9 @@ from server.model import MAX_ID
 class NewUpload(Input):
     """``size``: bytes. ``type``: as the file will be sent; empty where it is not known."""
 
-    name: str
+    name: FileName
     size: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
-    type: str
+    type: FileType
 
 
 class UploadOffice(ApiHandler):

@@ -14,11 +14,13 @@ import msgspec
 from server.clients import now_ms
 from server.deliveries import Envelope
 from server.errors import ChatError, StorageAway
+from server.media import TEXT, check_media
 from server.model import (
     CONTENT_FIELDS,
     EDIT,
     REACTION,
     RECALL,
+    RECEIPT,
     SINGLE,
     Known,
     Message,
@@ -33,6 +35,8 @@ from server.settings import Limits
 log = logging.getLogger(__name__)
 
 REACTION_CHARS = 64
+DIFFERENT = 100
+"""Reactions to one message. In a large group they could make it larger than an answer may be."""
 NAME_CHARS = 512
 DIGEST_BYTES = 16
 RECOVER_S = 30.0
@@ -95,13 +99,17 @@ class Acts:
         """The message of a 1:1 conversation that XMPP clients know under this id.
 
         Both sides may have given one the same: ``cmd`` says what ``userid`` wants with it, and
-        so whose is meant.
+        so whose is meant. An edit stands for the message that it is of.
         """
         if not 0 < len(name) <= NAME_CHARS:
             return None
         conv = conversation(SINGLE, userid, other)
         authors = (userid, other) if cmd in (RECALL, EDIT) else (other, userid)
-        return await self._messages.named(conv, authors, name)
+        found = await self._messages.named(conv, authors, name)
+        if found is None or found.cmd == SINGLE or cmd == RECEIPT:
+            return found
+        known = await self._messages.by_id(conv, found.ref) if found.cmd == EDIT else None
+        return known.message if known else None
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.
@@ -127,9 +135,19 @@ class Acts:
         if target.recalled:
             raise ChatError("no-such-message", "this message was recalled")
         if message.cmd == REACTION:
+            given = target.reactions
+            if message.content and message.content not in given and len(given) >= DIFFERENT:
+                raise ChatError(
+                    "too-long", f"a message has {DIFFERENT} different reactions at most"
+                )
             return
-        if message.cmd == EDIT and not (message.content or target.url):
-            raise ChatError("bad-field", "content is missing; to take a message back, recall it")
+        if message.cmd == EDIT:
+            if not (message.content or target.url):
+                raise ChatError(
+                    "bad-field", "content is missing; to take a message back, recall it"
+                )
+            if target.media != TEXT:
+                check_media(msgspec.structs.replace(target, content=message.content))
         if message.cmd == RECALL and is_moderator:
             return
         if target.userid != message.userid:
@@ -141,8 +159,10 @@ class Acts:
     async def apply(self, envelopes: Sequence[Envelope]) -> None:
         """Does what these stored entries say; again is no change.
 
-        What cannot be done is logged, and tried again every now and then. Raises ``StorageAway``,
-        always as something that may have been done.
+        An edit that came after its message's recall has no text to tell any more. What cannot be
+        done is logged, and tried again every now and then.
+
+        Raises ``StorageAway``, always as something that may have been done.
         """
         acts = [
             self._act(envelope.conv, envelope.message, envelope.target)
@@ -151,15 +171,18 @@ class Acts:
         ]
         try:
             try:
-                await self._apply(acts)
+                gone = await self._apply(acts)
             except StorageAway:
                 raise
             except Exception:
                 # Which one it is shows when each is done alone.
-                for act in acts:
-                    await self._apply_alone(act)
+                gone = {each for act in acts for each in await self._apply_alone(act)}
         except StorageAway as away:
             raise StorageAway(str(away)) from away
+        for envelope in envelopes:
+            message = envelope.message
+            if message.cmd == EDIT and (envelope.conv, message.ref) in gone:
+                message.content = envelope.xml = ""
 
     def is_same(self, known: Known, message: Message) -> bool:
         """Whether a repeated cid names the content that was sent with it first."""
@@ -171,23 +194,25 @@ class Acts:
         first = target.first or self._digest(target.message)
         return Act(conv, entry, target._replace(first=first))
 
-    async def _apply(self, acts: Sequence[Act]) -> None:
+    async def _apply(self, acts: Sequence[Act]) -> set[tuple[str, int]]:
         changes = [act for act in acts if act.entry.cmd != REACTION]
         for act in changes:
             for hook in self.before:
                 await hook(act.conv, act.entry, act.target.message)
-        await self._messages.apply(acts, self._digest)
+        gone = await self._messages.apply(acts, self._digest)
         for act in changes:
             for hook in self.after:
                 await hook(act.conv, act.entry, act.target.message)
+        return gone
 
-    async def _apply_alone(self, act: Act) -> None:
+    async def _apply_alone(self, act: Act) -> set[tuple[str, int]]:
         try:
-            await self._apply([act])
+            return await self._apply([act])
         except StorageAway:
             raise
         except Exception:
             log.exception("act_failed conv=%s seq=%d", act.conv, act.entry.seq)
+            return set()
 
     def _digest(self, message: Message) -> bytes:
         """With a key, or a short text that was recalled could be guessed from the database."""

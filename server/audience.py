@@ -59,16 +59,22 @@ class Audience:
         self._sound_at = self._loop.time()
         self._is_looking = False
         self._hurry = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._unsure: dict[int, set[int]] = {}
+        self._doubt = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
         self.sequence: Sequence
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._look_for_ever(), name="audience")
+        self._tasks = {
+            asyncio.create_task(self._look_for_ever(), name="audience"),
+            asyncio.create_task(self._make_sure_for_ever(), name="membership"),
+        }
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def hurry(self) -> None:
         """The bus was away, or a node died: looks at everything now."""
@@ -118,24 +124,65 @@ class Audience:
         await self._bus.settled()
         local.loading = None
 
-    def joined(self, gid: int, userid: int, floor: int) -> None:
+    def joined(self, gid: int, userids: Iterable[int]) -> None:
+        """Some joined a group. Whether they still are in it is looked up.
+
+        Who went again, by another node, may have been told of first.
+        """
+        here = self._locals.keys() & set(userids)
+        if here:
+            self._unsure.setdefault(gid, set()).update(here)
+            self._doubt.set()
+
+    def left(self, gid: int, userids: Iterable[int]) -> None:
+        """Some left a group. They hear no more at once; who is back already, in a moment."""
+        gone = list(userids)
+        for userid in gone:
+            self._leave(gid, userid)
+        self.joined(gid, gone)
+
+    def dissolved(self, gid: int) -> None:
+        self.left(gid, self._members.get(gid, ()))
+
+    async def _make_sure_for_ever(self) -> None:
+        """Looks up who is a member now, for one change after the other."""
+        while True:
+            await self._doubt.wait()
+            self._doubt.clear()
+            for gid in list(self._unsure):
+                userids = self._unsure.pop(gid)
+                try:
+                    members = await self._groups.members(gid, userids)
+                except StorageAway:
+                    self._unsure.setdefault(gid, set()).update(userids)
+                    self._doubt.set()
+                    await asyncio.sleep(AGAIN_S)
+                    continue
+                except Exception:
+                    log.exception("membership_not_known gid=%d", gid)
+                    continue
+                floors = {member["userid"]: member["floor"] for member in members}
+                # What was said of some meanwhile may not be in what was read.
+                for userid in userids - self._unsure.get(gid, set()):
+                    if userid in floors:
+                        self._come(gid, userid, floors[userid])
+                    else:
+                        self._leave(gid, userid)
+
+    def _come(self, gid: int, userid: int, floor: int) -> None:
         """The user is a member from the entry behind ``floor`` on."""
         local = self._locals.get(userid)
-        # One who came since the joining was taken for a member from the beginning.
+        # One who connected since the joining was taken for a member from the beginning.
         if local is not None and gid not in local.gids:
             local.left.discard(gid)
             self._enter(gid, userid, local)
             self.sequence.catch_up(f"g{gid}", userid, floor)
 
-    def left(self, gid: int, userid: int) -> None:
+    def _leave(self, gid: int, userid: int) -> None:
         local = self._locals.get(userid)
         if local is not None:
             local.left.add(gid)
-            self._leave(gid, userid, local)
-
-    def dissolved(self, gid: int) -> None:
-        for userid in list(self._members.get(gid, ())):
-            self.left(gid, userid)
+            self._exit(gid, userid, local)
 
     def _enter(self, gid: int, userid: int, local: _Local) -> None:
         local.gids.add(gid)
@@ -145,7 +192,7 @@ class Audience:
             self._watch(gid)
         members.add(userid)
 
-    def _leave(self, gid: int, userid: int, local: _Local) -> None:
+    def _exit(self, gid: int, userid: int, local: _Local) -> None:
         local.gids.discard(gid)
         members = self._members.get(gid)
         if members is not None:
@@ -157,7 +204,7 @@ class Audience:
     def _drop(self, userid: int) -> None:
         local = self._locals.pop(userid)
         for gid in list(local.gids):
-            self._leave(gid, userid, local)
+            self._exit(gid, userid, local)
         self._unwatch(userid)
 
     def _watch(self, topic: int) -> None:

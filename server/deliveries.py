@@ -121,6 +121,9 @@ class Envelope:
         # About how many bytes it keeps until it is stored.
         widest = 1 if message.content.isascii() else 4
         others = len(message.url) + len(message.pic) + len(message.memo) + len(xml)
+        others += 8 * len(message.at)
+        if target is not None:
+            others += len(target.message.content) + len(target.xml)
         self.size = 512 + widest * len(message.content) + 4 * others
         self.queued_at = 0.0
         self.answered = False

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from server.app_passwords import AppPassword
 from server.clients import now_ms
+from server.contacts import ContactState
 from server.errors import ChatError
 from server.limits import Window
-from server.model import Message
+from server.model import Message, Role
 from server.ports import MessageStore
 from server.profile import Me
 from server.settings import Limits
@@ -30,18 +32,72 @@ class Said(Message, omit_defaults=True, gc=False):
     xml: str = ""
 
 
+class ExportedContact(msgspec.Struct):
+    """Somebody in one's list, or who asks to be. ``groups``: of the list, as XMPP clients sort it.
+
+    ``name`` and ``groups`` are left out where one has not answered a request.
+    """
+
+    id: int
+    state: ContactState
+    since: int
+    name: str | UnsetType = UNSET
+    groups: list[str] | UnsetType = UNSET
+
+
+class ExportedContacts(msgspec.Struct):
+    """One's list, and the ids of whom one has blocked."""
+
+    contacts: list[ExportedContact]
+    blocks: list[int]
+
+
+class ExportedGroup(msgspec.Struct):
+    """One's place in a group."""
+
+    gid: int
+    name: str
+    role: Role
+    joined: int
+    nick: str | UnsetType = UNSET
+    muted_until: int | UnsetType = UNSET
+
+
+class ExportedConversation(msgspec.Struct):
+    """What one has set of a conversation, and the seqs up to which one has got and read it."""
+
+    conversation: str
+    read: int | UnsetType = UNSET
+    delivered: int | UnsetType = UNSET
+    pinned: bool | UnsetType = UNSET
+    muted: bool | UnsetType = UNSET
+    draft: str | UnsetType = UNSET
+
+
+class ExportedFile(msgspec.Struct):
+    """An upload."""
+
+    name: str
+    size: int
+    type: str
+    created: int
+    url: str
+
+
 class Exported(msgspec.Struct):
-    """The document. ``exported``: milliseconds; ``messages``: of all 1:1 conversations, by id;
-    ``group_messages``: one's own, group by group."""
+    """The document, as the OpenAPI document describes it; the parts make it themselves.
+
+    ``messages``: of all 1:1 conversations, by id; ``group_messages``: one's own, group by group.
+    """
 
     exported: int
     profile: Me
     sessions: list[Session]
     app_passwords: list[AppPassword]
-    contacts: dict[str, Any]
-    groups: list[dict[str, Any]]
-    conversations: list[dict[str, Any]]
-    files: list[dict[str, Any]]
+    contacts: ExportedContacts
+    groups: list[ExportedGroup]
+    conversations: list[ExportedConversation]
+    files: list[ExportedFile]
     messages: list[Said]
     group_messages: list[Said]
 
@@ -115,9 +171,13 @@ async def messages_of(store: MessageStore, userid: int) -> AsyncIterator[Said]:
 
 
 async def group_messages_of(store: MessageStore, userid: int) -> AsyncIterator[Said]:
-    """What an account has said in groups, also in those that it has left."""
+    """What an account has said in groups, also in those that it has left.
+
+    Without the others' reactions, which are not shown to who has left.
+    """
     last = ("", 0)
     while page := await store.own_in_groups(userid, last, PAGE):
         for entry in page:
+            entry.message.reactions = {}
             yield Said(**msgspec.structs.asdict(entry.message), xml=entry.xml)
         last = page[-1].conv, page[-1].message.seq

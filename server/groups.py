@@ -83,20 +83,18 @@ class Groups:
     def _changed(
         self,
         gid: int,
-        joined: Sequence[Sequence[int]] = (),
+        joined: Sequence[int] = (),
         left: Sequence[int] = (),
         changed: Sequence[int] = (),
         dissolved: bool = False,
     ) -> None:
-        """On every node. ``joined``: users, each with the floor of what they may see."""
-        self._cache.outdate(gid, [*(userid for userid, _ in joined), *left, *changed])
+        """On every node."""
+        self._cache.outdate(gid, [*joined, *left, *changed])
         if dissolved:
             self._cache.forget(gid)
         if self._audience is not None:
-            for userid, floor in joined:
-                self._audience.joined(gid, userid, floor)
-            for userid in left:
-                self._audience.left(gid, userid)
+            self._audience.joined(gid, joined)
+            self._audience.left(gid, left)
             if dissolved:
                 self._audience.dissolved(gid)
 
@@ -134,7 +132,7 @@ class Groups:
         await self._store.insert(group, rows)
         self._made.count(str(owner))
         self._notify(everyone, GroupChange("created", gid, owner), 0, ())
-        await self._changes.add("group", gid=gid, joined=[[userid, 0] for userid in everyone])
+        await self._changes.add("group", gid=gid, joined=everyone)
         return group_view(group, "owner", len(everyone))
 
     async def of_user(self, userid: int) -> list[GroupView]:
@@ -269,7 +267,7 @@ class Groups:
         if await self._store.add_member(_document(gid, member, end)):
             group.members[userid] = member
             self._notify((userid,), GroupChange("joined", gid, userid), gid, (userid,))
-            await self._changes.add("group", gid=gid, joined=[[userid, floor]])
+            await self._changes.add("group", gid=gid, joined=[userid])
 
     def check_room(self, group: Group) -> None:
         """Whether there is room for one more. Raises ``too-long``."""

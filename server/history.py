@@ -22,11 +22,14 @@ class Page(msgspec.Struct):
 
 
 class ArchivePage(NamedTuple):
-    """Part of an archive, ascending. ``first_index``: its place among ``total``, forward only."""
+    """Part of an archive, ascending. ``first_index``: its place among ``total``, forward only.
+
+    Neither is there where it would be more than 10,000.
+    """
 
     entries: list[Stored]
     complete: bool
-    total: int
+    total: int | None
     first_index: int | None
 
 

@@ -4,9 +4,10 @@ One query reads a user's places with the last entry of each conversation, which 
 messages there are: nothing depends on the length of the history.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,6 +31,8 @@ from server.settings import Limits
 
 CONVERSATIONS = 200
 """Conversations that one answer lists."""
+CACHED = 100_000
+"""Users' own messages that are counted once (about 20 MiB)."""
 
 EXPORTED = ("read", "delivered", "pinned", "muted", "draft")
 _CURSOR = re.compile(r"([0-9]{1,16})\.(g[0-9]{1,16}|[0-9]{1,16}-[0-9]{1,16})", re.ASCII)
@@ -76,6 +79,14 @@ class InboxPage(msgspec.Struct, omit_defaults=True):
     next: str = ""
 
 
+class _Sent(NamedTuple):
+    """Of a group's entries with ``read`` < seq <= ``upto``, so many are a user's messages."""
+
+    read: int
+    upto: int
+    own: int
+
+
 class Inbox:
     """Everybody's conversations."""
 
@@ -95,10 +106,13 @@ class Inbox:
         self._group_store = group_store
         self._accounts = accounts
         self._content_chars = limits.content_chars
+        self._page_bytes = limits.page_bytes
         self._notify = notify
+        self._size = msgspec.json.Encoder().encode
+        self._sent: dict[tuple[str, int], _Sent] = {}
 
     async def page(self, userid: int, before: str = "") -> InboxPage:
-        """200 conversations at most, behind ``before``. Raises ``bad-field``."""
+        """200 conversations and 512 KiB at most, behind ``before``. Raises ``bad-field``."""
         cursor: tuple[int, str] | None = None
         if before:
             parts = _CURSOR.fullmatch(before)
@@ -106,12 +120,17 @@ class Inbox:
                 raise ChatError("bad-field", "before must be the next of an earlier answer")
             cursor = int(parts[1]), parts[2]
         places = await self._places.inbox(userid, cursor, CONVERSATIONS + 1)
-        more, places = len(places) > CONVERSATIONS, places[:CONVERSATIONS]
-        lines = await self._lines(userid, places)
-        if not more:
-            return InboxPage(lines, more)
-        end = places[-1]
-        return InboxPage(lines, more, f"{end.order}.{end.conv}")
+        lines = await self._lines(userid, places[:CONVERSATIONS])
+        kept, room = 0, self._page_bytes
+        for line in lines:
+            room -= len(self._size(line))
+            if room < 0 and kept:
+                break
+            kept += 1
+        if kept == len(places):
+            return InboxPage(lines, False)
+        end = places[kept - 1]
+        return InboxPage(lines[:kept], True, f"{end.order}.{end.conv}")
 
     async def set(
         self, userid: int, chat: int, dstid: int, changes: Mapping[str, bool | str | None]
@@ -154,18 +173,30 @@ class Inbox:
         await self._places.forget_user(userid)
 
     async def _lines(self, userid: int, places: list[Place]) -> list[Conversation]:
-        unread = await self._unread(userid, places)
-        users = await self._accounts.people(
-            partner(place.conv, userid) for place in places if not is_group(place.conv)
-        )
         gids = [int(place.conv[1:]) for place in places if is_group(place.conv)]
-        groups = {group["_id"]: group for group in await self._group_store.by_ids(gids)}
+        # Looked for only where there is something above the pointer.
+        above = [
+            place for place in places if place.end.tally.messages > place.fields.get("read_n", 0)
+        ]
+        lasts, unread, sent, users, groups = await asyncio.gather(
+            self._messages.at(
+                [(place.conv, place.end.tally.top) for place in places if place.end.tally.top]
+            ),
+            self._places.unread(userid, {place.conv: _read(place) for place in above}),
+            self._own(userid, [place for place in above if is_group(place.conv)]),
+            self._accounts.people(
+                partner(place.conv, userid) for place in places if not is_group(place.conv)
+            ),
+            self._group_store.by_ids(gids),
+        )
+        named = {group["_id"]: group for group in groups}
         lines = []
         for place in places:
-            conv, last, floor = place.conv, place.last, 0
+            conv, floor = place.conv, 0
+            last = lasts.get((conv, place.end.tally.top))
             if is_group(conv):
                 chat, dstid = GROUP, int(conv[1:])
-                group = groups.get(dstid, {})
+                group = named.get(dstid, {})
                 name, avatar = group.get("name", ""), group.get("avatar", "")
                 floor = 0 if group.get("history") == "all" else place.fields["floor"]
             else:
@@ -180,31 +211,47 @@ class Inbox:
                     name=name or str(dstid),
                     avatar=avatar,
                     seq=place.end.seq,
-                    read=place.fields.get("read", 0),
-                    unread=_count(place, userid, unread),
+                    read=_read(place),
+                    unread=_count(place, userid, unread, sent),
                     mentioned=conv in unread.mentioned,
-                    last=last if last is not None and last.seq > floor else msgspec.UNSET,
+                    last=last.message if last and last.message.seq > floor else msgspec.UNSET,
                     **_settings(place.fields, place.end.seq),
                 )
             )
         return lines
 
-    async def _unread(self, userid: int, places: list[Place]) -> Unread:
-        """Looked for only where there is something above the pointer."""
-        above = {
-            place.conv: place.fields.get("read", 0)
-            for place in places
-            if place.end.tally.messages > place.fields.get("read_n", 0)
-        }
-        return await self._places.unread(userid, above)
+    async def _own(self, userid: int, places: list[Place]) -> dict[str, int]:
+        """How many messages above the pointer are one's own; in 1:1 conversations tallies say it.
+
+        Of what has been counted once nothing changes.
+        """
+        known, wanted = {}, {}
+        for place in places:
+            sent = self._sent.get((place.conv, userid))
+            if sent is None or sent.read != _read(place) or sent.upto > place.end.seq:
+                sent = _Sent(_read(place), _read(place), 0)
+            known[place.conv] = sent
+            if sent.upto < place.end.seq:
+                wanted[place.conv] = (sent.upto, place.end.seq)
+        for conv, count in (await self._places.sent(userid, wanted)).items():
+            known[conv] = known[conv]._replace(own=known[conv].own + count)
+        for conv, (_, upto) in wanted.items():
+            if len(self._sent) >= CACHED and (conv, userid) not in self._sent:
+                del self._sent[next(iter(self._sent))]
+            self._sent[conv, userid] = known[conv]._replace(upto=upto)
+        return {conv: sent.own for conv, sent in known.items()}
 
 
-def _count(place: Place, userid: int, unread: Unread) -> int:
+def _read(place: Place) -> int:
+    return int(place.fields.get("read", 0))
+
+
+def _count(place: Place, userid: int, unread: Unread, sent: dict[str, int]) -> int:
     """Messages of others above the pointer that were not recalled."""
     conv, tally = place.conv, place.end.tally
     messages = tally.messages - int(place.fields.get("read_n", 0))
     if is_group(conv):
-        own = unread.own.get(conv, 0)
+        own = sent.get(conv, 0)
     else:
         own = tally.low - int(place.fields.get("read_low", 0))
         if userid != int(conv.partition("-")[0]):

@@ -139,7 +139,10 @@ class MessageStore(Protocol):
         """Ascending entries with seq > ``above``: first ones ``after``, else last ``before``."""
 
     async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
-        """The first entries with ``after`` < seq < ``before``, ascending."""
+        """The first entries with ``after`` < seq < ``before``, ascending.
+
+        Up to the first that is just being applied.
+        """
 
     async def newest(self, owners: Sequence[int], after_id: int, before_id: int) -> dict[str, int]:
         """Of the entries in these archives between two ids: conversation → highest seq."""
@@ -147,15 +150,17 @@ class MessageStore(Protocol):
     async def void(self, conv: str, seq: int, ts: int) -> None:
         """Stores that there is nothing at this seq, unless there is something."""
 
-    async def apply(self, acts: Sequence[Act], digest: Callable[[Message], bytes]) -> None:
+    async def apply(
+        self, acts: Sequence[Act], digest: Callable[[Message], bytes]
+    ) -> set[tuple[str, int]]:
         """Does to the messages what was said of them; again is no change.
 
         Of a recalled one and of its edits nothing is left but that they were there, and the
-        digests of what was first sent.
+        digests of what was first sent. Gives those that are recalled: conversation and id.
         """
 
     async def named(self, conv: str, authors: Sequence[int], name: str) -> Message | None:
-        """The message that XMPP clients know under this id: of the first author who has one."""
+        """The entry that XMPP clients know under this id: of the first author who has one."""
 
     async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
         """Stored recalls, edits and reactions between two ids that were not applied, ascending."""
@@ -182,7 +187,8 @@ class MessageStore(Protocol):
         start_ms: int | None,
         end_ms: int | None,
         before_id: int | None = None,
-    ) -> int: ...
+    ) -> int | None:
+        """None: more than 10,000."""
 
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 
@@ -233,27 +239,27 @@ class PlaceStore(Protocol):
     async def unread(self, userid: int, above: Mapping[str, int]) -> "Unread":
         """What lies above these seqs."""
 
+    async def sent(self, userid: int, spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """How many of a group's messages are the user's: above the first seq, up to the second."""
+
     async def forget_user(self, userid: int) -> None:
         """Takes the user's places in 1:1 conversations away."""
 
 
 class Place(NamedTuple):
     """A user's place in a conversation. ``order``: what the inbox is sorted by, the highest first;
-    ``last``: the last message; ``fields``: the pointers and settings that are stored."""
+    ``fields``: the pointers and settings that are stored."""
 
     conv: str
     order: int
     end: End
-    last: Message | None
     fields: Document
 
 
 class Unread(NamedTuple):
-    """Per conversation, above a seq: recalled messages of others, own messages (of groups only),
-    and where one is mentioned."""
+    """Per conversation, above a seq: recalled messages of others, and where one is mentioned."""
 
     recalled: dict[str, int]
-    own: dict[str, int]
     mentioned: set[str]
 
 

@@ -18,7 +18,8 @@ reach a stranger."""
 FORMER = 3
 """Former usernames kept for one account; else one person could keep all names from the others."""
 
-_TEXTS = {"nickname": NICKNAME_CHARS, "avatar": 2048, "sex": 16, "memo": 200}
+TEXTS = {"nickname": NICKNAME_CHARS, "avatar": 2048, "sex": 16, "memo": 200}
+"""Field → most characters."""
 
 
 class Me(msgspec.Struct):
@@ -114,9 +115,9 @@ def _checked(wanted: dict[str, str]) -> dict[str, Any]:
     wrong: dict[str, str] = {}
     clean: dict[str, Any] = {}
     for field, value in wanted.items():
-        if field in _TEXTS:
+        if field in TEXTS:
             try:
-                clean[field] = clean_text(value, field, _TEXTS[field])
+                clean[field] = clean_text(value, field, TEXTS[field])
             except ChatError as error:
                 wrong[field] = error.detail
             continue

@@ -47,7 +47,7 @@ class Query(msgspec.Struct):
     ``before``: ids below, for the next page.
     """
 
-    q: str
+    q: Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": QUERY_CHARS})]
     chat: Literal[10, 11] | None = None
     dstid: Id | None = None
     sender: Id | None = None
@@ -55,7 +55,7 @@ class Query(msgspec.Struct):
     since: Id | None = None
     until: Id | None = None
     before: Id | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, description="More than 100 is taken as 100")] = 20
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)] = 20
 
 
 class Results(msgspec.Struct):

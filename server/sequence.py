@@ -198,6 +198,7 @@ class Sequence:
                         hole_since = loop.time()  # no hole: somebody is catching up
                     if gate.held and loop.time() - hole_since > VOID_S and hole == gate.seq:
                         await self._make_void(conv, gate.seq + 1)
+                        hole_since = loop.time()
                         continue
                 except StorageAway:
                     hole_since = loop.time()

@@ -115,7 +115,7 @@ class Writer:
         if message.seq > head.seq + 1:
             del self._heads[conv]  # how much is in between is not known
             return
-        head.tally = _counted(head.tally, message, conv)
+        head.tally = _counted(head.tally, message)
         head.seq, head.id = message.seq, max(head.id, message.id)
 
     async def close(self, grace_s: float) -> bool:
@@ -236,7 +236,7 @@ class Writer:
             message.seq = head.seq + 1
             envelope.before = head.id
             message.ts = now
-            tally = envelope.tally = _counted(head.tally, message, envelope.conv)
+            tally = envelope.tally = _counted(head.tally, message)
             try:
                 envelope.document = self._messages.encode(
                     Stored(message, envelope.xml, envelope.conv), envelope.owners, tally
@@ -364,11 +364,10 @@ class Writer:
                 self._refuse(envelope, ChatError("storage-away", _AWAY))
 
 
-def _counted(tally: Tally, message: Message, conv: str) -> Tally:
+def _counted(tally: Tally, message: Message) -> Tally:
     """The next entry's."""
-    if message.cmd not in (SINGLE, GROUP):
-        return tally
-    messages, low, _ = tally
-    if message.cmd == SINGLE and message.userid == int(conv.partition("-")[0]):
-        low += 1
-    return Tally(messages + 1, low, message.seq)
+    cmd = message.cmd
+    if cmd == SINGLE:
+        is_low = message.userid <= message.dstid
+        return Tally(tally.messages + 1, tally.low + is_low, message.seq)
+    return Tally(tally.messages + 1, 0, message.seq) if cmd == GROUP else tally

@@ -43,7 +43,7 @@ def _id(element: Element | None) -> int | None:
     return int(element.text)
 
 
-def answer(first: int | None, last: int | None, first_index: int | None, total: int) -> str:
+def answer(first: int | None, last: int | None, first_index: int | None, total: int | None) -> str:
     """The ``<set/>`` that says which page this is.
 
     Pages read backward go without an index: slixmpp takes one for the end of its reading.
@@ -52,4 +52,5 @@ def answer(first: int | None, last: int | None, first_index: int | None, total: 
     if first is not None:
         index = "" if first_index is None else f" index='{first_index}'"
         page = f"<first{index}>{first}</first><last>{last}</last>"
-    return f"<set xmlns='{ns.RSM}'>{page}<count>{total}</count></set>"
+    count = "" if total is None else f"<count>{total}</count>"
+    return f"<set xmlns='{ns.RSM}'>{page}{count}</set>"

@@ -14,6 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from server.clients import now_ms
 from server.errors import StorageAway
 from server.model import (
     ACTS,
@@ -27,13 +28,14 @@ from server.model import (
     Message,
     Names,
     Tally,
+    first_id_of,
     is_group,
 )
 from server.ports import Act, Document, End, Inserted, Placed, Stored
 from server.store.driver import DURABLE
 from server.store.failures import REFUSED_FOR_NOW, storage
 
-_TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
+TALLY = {"conv": 1, "seq": 1, "id": 1, "n": 1, "low": 1, "top": 1}
 _CONTENT = dict.fromkeys(
     ("media", "content", "pic", "url", "memo", "amount", "at", "ref", "edited", "reactions"),
     1,
@@ -41,6 +43,12 @@ _CONTENT = dict.fromkeys(
 """What a recall takes away."""
 RECENT = 200
 """Entries that are looked through for a name."""
+UNAPPLIED_MS = 5000
+"""So long an act that is not applied is kept from those who follow the log: it soon will be."""
+COUNTED = 10_000
+"""Of more entries of an archive nobody is told how many there are."""
+A_DAY_MS = 86_400_000
+"""So far at most a message's id is ahead of its time, after a clock that jumped."""
 EDITS = 50
 """Those of a recalled message that are read at once."""
 DUPLICATE_KEY = 11000
@@ -149,14 +157,12 @@ class MongoMessages:
     async def tallies(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Tally]:
         query = {"_id": {"$in": [entry_key(conv, seq) for conv, seq in places]}}
         with storage():
-            documents = await self._durable.find(query, _TALLY).to_list(None)
+            documents = await self._durable.find(query, TALLY).to_list(None)
         return {(found["conv"], found["seq"]): tally_of(found) for found in documents}
 
     async def last(self, conv: str) -> End | None:
         with storage():
-            found = await self._collection.find_one(
-                {"_id": _keys(conv)}, _TALLY, sort=[("_id", -1)]
-            )
+            found = await self._collection.find_one({"_id": _keys(conv)}, TALLY, sort=[("_id", -1)])
         return end_of(found) if found else None
 
     async def lasts(self, convs: Sequence[str]) -> dict[str, End]:
@@ -175,8 +181,15 @@ class MongoMessages:
 
     async def entries(self, conv: str, after: int, before: int | None, limit: int) -> list[Stored]:
         cursor = self._durable.find({"_id": _keys(conv, after, before)}).sort("_id", 1)
+        now = now_ms()
+        fresh = range(first_id_of(now - UNAPPLIED_MS), first_id_of(now + UNAPPLIED_MS))
+        entries = []
         with storage():
-            return [_stored(found) for found in await cursor.limit(limit).to_list(limit)]
+            for found in await cursor.limit(limit).to_list(limit):
+                if "todo" in found and int(found["id"]) in fresh:
+                    break
+                entries.append(_stored(found))
+        return entries
 
     async def newest(self, owners: Sequence[int], after_id: int, before_id: int) -> dict[str, int]:
         pipeline: list[Document] = [
@@ -195,7 +208,7 @@ class MongoMessages:
     async def void(self, conv: str, seq: int, ts: int) -> None:
         with storage(self._write_timeout_s), suppress(DuplicateKeyError):
             before = await self._collection.find_one(
-                {"_id": _keys(conv, before=seq)}, _TALLY, sort=[("_id", -1)]
+                {"_id": _keys(conv, before=seq)}, TALLY, sort=[("_id", -1)]
             )
             tally = tally_of(before) if before else Tally()
             counts = {"n": tally.messages, "low": tally.low, "top": tally.top}
@@ -208,29 +221,41 @@ class MongoMessages:
             }
             await self._voids.insert_one(document | counts)
 
-    async def apply(self, acts: Sequence[Act], digest: Callable[[Message], bytes]) -> None:
+    async def apply(
+        self, acts: Sequence[Act], digest: Callable[[Message], bytes]
+    ) -> set[tuple[str, int]]:
         done = [
             UpdateOne({"_id": entry_key(act.conv, act.entry.seq)}, {"$unset": {"todo": 1}})
             for act in acts
         ]
-        changed = [
-            entry_key(act.conv, act.target.message.seq) for act in acts if act.entry.cmd != REACTION
-        ]
         updates = [one for act in acts for one in _updates(act)]
+        changed = [act for act in acts if act.entry.cmd != REACTION]
         if not changed:
             with storage(self._write_timeout_s):
                 await self._voids.bulk_write(updates + done)
-            return
+            return set()
         with storage(self._write_timeout_s):
             await self._voids.bulk_write(updates)
-            # After the recall is marked: an edit is seen here, or sees the mark itself.
-            gone = await self._collection.find(
-                {"_id": {"$in": changed}, "recalled": True}, {"conv": 1, "id": 1}
-            ).to_list(None)
-        for message in gone:
-            await self._wipe_edits(message["conv"], message["id"], digest)
+            # After the recall is marked: an edit is seen here, or sees the mark itself, or the
+            # recall that another node has stored and is about to apply.
+            keys = [entry_key(act.conv, act.target.message.seq) for act in changed]
+            refs = [act.entry.ref for act in changed]
+            recalled, about_to = await asyncio.gather(
+                self._collection.find(
+                    {"_id": {"$in": keys}, "recalled": True}, {"conv": 1, "id": 1}
+                ).to_list(None),
+                self._collection.find(
+                    {"todo": True, "id": {"$gt": 0}, "cmd": RECALL, "ref": {"$in": refs}},
+                    {"conv": 1, "ref": 1},
+                ).to_list(None),
+            )
+        gone = {(each["conv"], int(each["id"])) for each in recalled}
+        gone |= {(each["conv"], int(each["ref"])) for each in about_to}
+        for conv, message_id in gone:
+            await self._wipe_edits(conv, message_id, digest)
         with storage(self._write_timeout_s):
             await self._voids.bulk_write(done)
+        return gone
 
     async def _wipe_edits(
         self, conv: str, message_id: int, digest: Callable[[Message], bytes]
@@ -277,7 +302,7 @@ class MongoMessages:
                     named: Document | None = found[author]
                     if named is not None and "cmd" not in named:
                         named = await self._durable.find_one({"_id": named["_id"]})
-                    return message_of(named) if named and named["cmd"] in (SINGLE, GROUP) else None
+                    return message_of(named) if named else None
         return None
 
     async def unapplied(self, after_id: int, before_id: int, limit: int) -> list[Stored]:
@@ -299,7 +324,15 @@ class MongoMessages:
         backward: bool,
     ) -> list[Stored]:
         query = _archive_query(owner, conv, start_ms, end_ms, after_id, before_id)
-        cursor = self._durable.find(query).sort("id", -1 if backward else 1).limit(limit)
+        order = "id"
+        with storage():
+            if conv is not None and start_ms is None:
+                # In its own order there is nothing of others in between.
+                seqs = await self._seqs(conv, (after_id, before_id))
+                if seqs is not None:
+                    order, query["_id"] = "_id", _keys(conv, seqs[0] or 0, seqs[1])
+                    del query["owners"]
+        cursor = self._durable.find(query).sort(order, -1 if backward else 1).limit(limit)
         with storage():
             found = [_stored(document) for document in await cursor.to_list(limit)]
         return found[::-1] if backward else found
@@ -312,10 +345,30 @@ class MongoMessages:
         start_ms: int | None,
         end_ms: int | None,
         before_id: int | None = None,
-    ) -> int:
+    ) -> int | None:
         query = _archive_query(owner, conv, start_ms, end_ms, None, before_id)
         with storage():
-            return int(await self._durable.count_documents(query))
+            if conv is not None and start_ms is None and end_ms is None:
+                seqs = await self._seqs(conv, (before_id,))
+                if seqs is not None:
+                    query = {"_id": _keys(conv, before=seqs[0])}
+            count = int(await self._durable.count_documents(query, limit=COUNTED + 1))
+        return count if count <= COUNTED else None
+
+    async def _seqs(self, conv: str, ids: Sequence[int | None]) -> list[int | None] | None:
+        """Of these entries; None: one of them is in another conversation."""
+        seqs: list[int | None] = []
+        for entry_id in ids:
+            if entry_id is None:
+                seqs.append(None)
+                continue
+            found = await self._durable.find_one(
+                {"owners": _owner(conv), "id": entry_id, "conv": conv}, {"seq": 1}
+            )
+            if found is None:
+                return None
+            seqs.append(found["seq"])
+        return seqs
 
     async def archive_has(self, owner: int, message_id: int) -> bool:
         with storage():
@@ -444,10 +497,13 @@ def _archive_query(
 ) -> Document:
     query: Document = {"owners": owner}
     if conv is not None:
-        query["conv"] = conv
+        query |= {"conv": conv, "cmd": {"$ne": VOID}}
     bounds = (
         ("ts", "$gte", start_ms),
         ("ts", "$lte", end_ms),
+        # The index is by ids, which are of their time or a little ahead of it.
+        ("id", "$gte", None if start_ms is None else first_id_of(start_ms)),
+        ("id", "$lte", None if end_ms is None else first_id_of(end_ms + A_DAY_MS)),
         ("id", "$gt", after_id),
         ("id", "$lt", before_id),
     )

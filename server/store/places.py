@@ -8,12 +8,13 @@ from bson.codec_options import CodecOptions
 from pymongo import UpdateOne
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
-from server.model import EPOCH_MS, GROUP, Message, Tally, is_group
+from server.model import EPOCH_MS, GROUP, Tally, is_group
 from server.ports import Document, End, Place, Pointer, Unread
 from server.store.driver import DURABLE, TYPES
 from server.store.failures import storage
-from server.store.messages import end_of, entry_key, message_of
+from server.store.messages import TALLY, end_of
 
 FRESH: Document = {"read": 0, "delivered": 0, "read_n": 0, "read_low": 0}
 """A place at the beginning of a conversation."""
@@ -37,6 +38,7 @@ _LAST_ENTRY: Document = {
         },
         {"$sort": {"_id": -1}},
         {"$limit": 1},
+        {"$project": TALLY},
     ],
 }
 
@@ -51,7 +53,9 @@ class MongoPlaces:
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         options: CodecOptions[Document] = CodecOptions(type_registry=TYPES)
         self._places = database.members.with_options(options, write_concern=DURABLE)
-        self._messages = database.messages.with_options(options)
+        durable = ReadConcern("majority")
+        self._durable = self._places.with_options(read_concern=durable)
+        self._messages = database.messages.with_options(options, read_concern=durable)
 
     async def add(self, conv: str, members: Sequence[int]) -> None:
         places = [
@@ -129,47 +133,37 @@ class MongoPlaces:
             pipeline.append({"$match": {"$or": earlier}})
         pipeline += [{"$sort": {"order": -1, "conv": -1}}, {"$limit": limit}]
         with storage():
-            found = await (await self._places.aggregate(pipeline)).to_list(None)
-            lasts = await self._lasts([place["end"] for place in found if "end" in place])
+            found = await (await self._durable.aggregate(pipeline)).to_list(None)
         places = []
         for fields in found:
-            last, end = fields.pop("end", None), _NOWHERE
-            if last is not None:
-                end = end_of(last)
-            message = lasts.get((fields["conv"], end.tally.top))
-            places.append(Place(fields.pop("conv"), fields.pop("order"), end, message, fields))
+            end = fields.pop("end", None)
+            end = end_of(end) if end else _NOWHERE
+            places.append(Place(fields.pop("conv"), fields.pop("order"), end, fields))
         return places
 
-    async def _lasts(self, ends: list[Document]) -> dict[tuple[str, int], Message]:
-        """The last messages; where the last entry is none, it names the one before it."""
-        others = [
-            entry_key(end["conv"], end["top"])
-            for end in ends
-            if end.get("top", end["seq"]) not in (0, end["seq"])
-        ]
-        if others:
-            ends = ends + await self._messages.find({"_id": {"$in": others}}).to_list(None)
-        return {(end["conv"], end["seq"]): message_of(end) for end in ends}
-
     async def unread(self, userid: int, above: Mapping[str, int]) -> Unread:
-        if not above:
-            return Unread({}, {}, set())
+        groups = {conv: seq for conv, seq in above.items() if is_group(conv)}
+        others = {"userid": {"$ne": userid}}
         with storage():
-            recalled, own, mentions = await asyncio.gather(
-                self._count({"recalled": True, "userid": {"$ne": userid}}, above),
-                self._count(
-                    {"cmd": GROUP, "userid": userid},
-                    {conv: seq for conv, seq in above.items() if is_group(conv)},
-                ),
-                self._count({"at": {"$in": [userid, 0]}, "userid": {"$ne": userid}}, above),
+            recalled, mentions = await asyncio.gather(
+                self._count({"recalled": True, **others}, _spans(above)),
+                self._count({"at": {"$in": [userid, 0]}, **others}, _spans(groups)),
             )
-        return Unread(recalled, own, set(mentions))
+        return Unread(recalled, set(mentions))
 
-    async def _count(self, match: Document, above: Mapping[str, int]) -> dict[str, int]:
-        if not above:
+    async def sent(self, userid: int, spans: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        wanted = [
+            {"conv": conv, "seq": {"$gt": above, "$lte": upto}}
+            for conv, (above, upto) in spans.items()
+        ]
+        with storage():
+            return await self._count({"cmd": GROUP, "userid": userid}, wanted)
+
+    async def _count(self, match: Document, spans: Sequence[Document]) -> dict[str, int]:
+        if not spans:
             return {}
         pipeline: list[Document] = [
-            {"$match": match | {"$or": [{"conv": c, "seq": {"$gt": s}} for c, s in above.items()]}},
+            {"$match": match | {"$or": spans}},
             {"$group": {"_id": "$conv", "count": {"$sum": 1}}},
         ]
         found = await (await self._messages.aggregate(pipeline)).to_list(None)
@@ -178,6 +172,14 @@ class MongoPlaces:
     async def forget_user(self, userid: int) -> None:
         with storage():
             await self._places.delete_many({"userid": userid, "gid": {"$exists": False}})
+
+
+def _spans(above: Mapping[str, int]) -> list[Document]:
+    """Together those with the same pointer, which mostly is 0: each costs as much as many keys."""
+    convs: dict[int, list[str]] = {}
+    for conv, seq in above.items():
+        convs.setdefault(seq, []).append(conv)
+    return [{"conv": {"$in": each}, "seq": {"$gt": seq}} for seq, each in convs.items()]
 
 
 def place_id(conv: str, userid: int) -> str:

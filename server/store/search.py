@@ -17,7 +17,7 @@ from server.model import MAX_ID, first_id_of
 from server.ports import Document, Found, Scope, Stored, Terms
 from server.store.driver import DURABLE
 from server.store.failures import REFUSED_FOR_NOW, storage
-from server.store.messages import DUPLICATE_KEY, _keys, _stored, entry_key
+from server.store.messages import A_DAY_MS, DUPLICATE_KEY, _keys, _stored, entry_key
 
 QUICK = WriteConcern(w=1)
 """For marks: one that is lost is found again. Terms are durable before their mark is written."""
@@ -28,8 +28,6 @@ pages, and a new message touches no more than these, however long the conversati
 search has to begin anew in each block."""
 MERGED = 200
 """Blocks in one query: of so many MongoDB merges the index's own order, of more it sorts."""
-A_DAY_MS = 86_400_000
-"""So far at most a message's id is ahead of its time, after a clock that jumped."""
 
 
 class MongoSearch:

@@ -185,6 +185,79 @@ async def test_file_of_a_recalled_message_is_gone(node: Node) -> None:
         assert (await AsyncHTTPClient().fetch(address, raise_error=False)).code == 404
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_edit_leaves_a_message_what_its_kind_needs(node: Node) -> None:
+    """A card stays one of somebody, an article keeps a word about it."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    url = "https://example.org/a"
+    cases: tuple[tuple[int, dict[str, object], str, str | None], ...] = (
+        (9, {"content": str(bob.id)}, str(alice.id), "somebody"),
+        (9, {"content": "Bob", "amount": bob.id}, "Bobby", None),
+        (2, {"content": "news", "url": url}, "old news", ""),
+        (2, {"content": "news", "url": url, "memo": "of today"}, "", None),
+        (4, {"content": "look", "url": url}, "", None),
+        (1, {"content": "text"}, "other text", ""),
+    )
+    for n, (media, before, good, bad) in enumerate(cases):
+        alice.send(cmd=10, dstid=bob.id, media=media, cid=f"c{n}", **before)
+        sent = await alice.expect(cmd=1)
+        frame = {"cmd": EDIT, "chat": 10, "dstid": bob.id, "ref": sent["id"]}
+        if bad is not None:
+            assert await alice.refused(**frame, content=bad) == (400, "bad-field"), (media, bad)
+        await alice.act(EDIT, 10, bob.id, sent["id"], f"e{n}", content=good)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_message_takes_so_many_different_reactions(node: Node) -> None:
+    """One more is too-long; what others gave already can be given by everybody."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    gid = await make_group(alice, bob)
+    sent = await alice.say(gid, "hi", "c1", chat=11)
+    given = {f"reactions.{n}": {"text": f"r{n}", "seq": 1} for n in range(99)}
+    async with AsyncMongoClient(getattr(node, "one", node).mongodb_url) as client:
+        await client.tandem.messages.update_one({"_id": f"g{gid}:{1:016d}"}, {"$set": given})
+    frame = {"cmd": REACTION, "chat": 11, "dstid": gid, "ref": sent["id"]}
+    await alice.act(REACTION, 11, gid, sent["id"], "a1", content="the last")
+    assert await bob.refused(**frame, content="one more") == (413, "too-long")
+    await bob.act(REACTION, 11, gid, sent["id"], "b1", content="the last")
+    await bob.act(REACTION, 11, gid, sent["id"], "b2", content="")
+    [first, *_] = await bob.history(11, gid)
+    assert len(first["reactions"]) == 100
+    assert first["reactions"]["the last"] == [alice.id]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_is_the_servers_to_say_is_not_taken_from_clients(node: Node) -> None:
+    """Neither with a message nor with an act; nobody hears of it, nothing is stored of it."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    others = {str(n): [bob.id] * 20 for n in range(500)}
+    forged = {"id": 5, "seq": 99, "ts": 7, "edited": 8, "recalled": True, "reactions": others}
+    forged |= {"state": "read"}
+    alice.send(cmd=10, dstid=bob.id, content="hi", cid="c1", chat=11, **forged)
+    sent = await alice.expect(cmd=1)
+    expected = {"cmd": 10, "userid": alice.id, "dstid": bob.id, "media": 1, "content": "hi"}
+    expected |= {"cid": "c1"} | {name: sent[name] for name in ("id", "seq", "ts")}
+    assert sent["seq"] == 1
+    assert await bob.expect(cmd=10) == expected
+    assert await bob.history(10, alice.id) == [expected]
+    more = {"media": 4, "url": "https://a/", "pic": "https://a/", "memo": "m", "amount": 3}
+    more |= {"at": [0, bob.id], **forged}
+    for cmd, content in ((REACTION, "x"), (EDIT, "ho"), (RECALL, "spare me")):
+        cid = f"a{cmd}"
+        alice.send(cmd=cmd, chat=10, dstid=bob.id, ref=sent["id"], content=content, cid=cid, **more)
+        ack = await alice.expect(cmd=1)
+        entry = {"cmd": cmd, "userid": alice.id, "chat": 10, "dstid": bob.id, "cid": cid}
+        entry |= {"ref": sent["id"]} | {name: ack[name] for name in ("id", "seq", "ts")}
+        if cmd != RECALL:
+            entry["content"] = content
+        assert await bob.expect(cmd=cmd) == entry
+    alice.send(
+        cmd=13, chat=10, dstid=bob.id, content="psst", cid="c", **forged | {"state": "paused"}
+    )
+    typing = {"cmd": 13, "userid": alice.id, "chat": 10, "dstid": bob.id, "state": "paused"}
+    assert await bob.expect(cmd=13) == typing
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_window_ends_for_the_sender_and_not_for_admins(own_node: Node) -> None:
     """After limits.recall_s: too-late for the sender, while the group's owner may."""

@@ -213,3 +213,46 @@ async def test_inbox_beyond_200_conversations_is_paged_without_gaps(node: Node) 
     status, answer = await alice.call("GET", f"/api/conversations?before={first['next']}")
     assert (status, answer["conversations"]) == (200, second["conversations"])
     assert await alice.refused(cmd=30, rid="3", before="x") == (400, "bad-field")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_inbox_of_long_texts_comes_in_several_answers(node: Node) -> None:
+    """No answer is more than a connection takes; together they are everything, once."""
+    alice = await JsonClient.online(node)
+    long = "\U0001f600" * 20_000
+    gids = []
+    for n in range(30):
+        status, group = await alice.call("POST", "/api/groups", {"name": f"g{n}"})
+        assert status == 201
+        gids.append(group["id"])
+        await alice.say(group["id"], long, f"c{n}", chat=11)
+        body = {"chat": 11, "dstid": group["id"], "draft": long[:5000]}
+        assert (await alice.call("PATCH", "/api/conversations", body))[0] == 200
+    listed: list[int] = []
+    before, more = "", True
+    while more:
+        alice.send(cmd=30, before=before)
+        answer = await alice.expect(cmd=30)
+        listed += [line["dstid"] for line in answer["conversations"]]
+        before, more = answer.get("next", ""), answer["more"]
+    assert listed == gids[::-1]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_unread_of_a_group_is_right_after_each_message_and_pointer(node: Node) -> None:
+    """What was counted before is not counted twice, nor what lies below the pointer by now."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    gid = await make_group(alice, bob)
+    unread = 0
+    for n in range(12):
+        author = (bob, alice, bob, bob)[n % 4]
+        ack = await author.say(gid, f"{n}", f"c{n}", chat=11)
+        unread += author is alice
+        assert (await bob.line(gid, 11))["unread"] == unread
+        if n in (4, 10):
+            bob.send(cmd=12, chat=11, dstid=gid, seq=ack["seq"] - 2, state="read")
+            await alice.expect(cmd=12)
+            unread = 0
+            for seq in (ack["seq"] - 1, ack["seq"]):
+                unread += (bob, alice, bob, bob)[(seq - 1) % 4] is alice
+            assert (await bob.line(gid, 11))["unread"] == unread

@@ -445,10 +445,9 @@ def shown(message: dict[str, Any]) -> tuple[Any, ...]:
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Not set as the thread's: another one is, which would be left behind unclosed."""
     loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
     yield loop
-    asyncio.set_event_loop(None)
     loop.close()
 
 

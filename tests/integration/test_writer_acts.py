@@ -9,7 +9,7 @@ import pytest
 
 from server.clients import now_ms
 from server.deliveries import Envelope
-from server.errors import StorageAway
+from server.errors import ChatError, StorageAway
 from server.model import EDIT, REACTION, RECALL, SINGLE, Message, Tally
 from server.ports import Stored
 from server.store.messages import entry_key
@@ -55,16 +55,17 @@ class Failing:
         self.calls = 0
         sender.acts._apply = self  # type: ignore[method-assign, assignment]
 
-    async def __call__(self, acts: Any) -> None:
+    async def __call__(self, acts: Any) -> Any:
         self.calls += 1
         plan = self._plan.pop(0) if self._plan else ""
         if plan == "before":
             raise StorageAway("test", maybe_done=False)
         if any(act.entry.content == self._poison for act in acts) and self._poison:
             raise ValueError("poison")
-        await self._apply(acts)
+        gone = await self._apply(acts)
         if plan == "after":
             raise StorageAway("test")
+        return gone
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -244,3 +245,19 @@ async def test_recall_of_a_message_with_many_edits_takes_all_their_texts(data_di
         assert left == 0
 
     await run(data_dir, go)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_acts_keep_of_their_messages_counts_against_the_queue(data_dir: Path) -> None:
+    """Short acts on long messages do not fill the memory while the database is away."""
+
+    async def go(sender: Sender) -> None:
+        message = await first(sender, "x" * 20_000)
+        sender.messages.gate = asyncio.Event()
+        with pytest.raises(ChatError) as refused:
+            for n in range(50):
+                await act(sender, REACTION, message.id, "x", f"r{n}")
+        assert refused.value.slug == "storage-away"
+        sender.messages.gate.set()
+
+    await run(data_dir, go, queue_bytes=2_000_000)

@@ -188,6 +188,28 @@ async def test_name_that_both_sides_gave_is_taken_for_the_one_that_is_meant(
 
 
 @pytest.mark.gen_test(timeout=40)
+async def test_edit_stands_for_the_message_that_it_is_of(node: Node) -> None:
+    """Clients know a corrected message by the name of its last correction."""
+    alice, bob, romeo = await pair(node)
+    sent = await alice.say(bob.id, "helo", "c1")
+    edit = await alice.act(15, 10, bob.id, sent["id"], "c2", content="hello")
+    await romeo.expect(with_child(f"{{{ns.CORRECT}}}replace"))
+    act(romeo, alice.jid, f"{{{ns.MARKERS}}}displayed", "c2")
+    assert (await alice.expect(cmd=12))["seq"] == edit["seq"]
+    romeo.say(alice.jid, "one", id="x1")
+    said = await alice.expect(cmd=10)
+    for name, body in (("x1", "two"), ("x2", "three")):
+        message = romeo.make_message(mto=alice.jid, mbody=body, mtype="chat")
+        message["id"] = "x2" if body == "two" else "x3"
+        message.append(ET.Element(f"{{{ns.CORRECT}}}replace", id=name))
+        message.send()
+        heard = await alice.expect(cmd=15)
+        assert (heard["ref"], heard["content"]) == (said["id"], body)
+    act(romeo, alice.jid, f"{{{ns.RETRACT}}}retract", "x3")
+    assert (await alice.expect(cmd=14))["ref"] == said["id"]
+
+
+@pytest.mark.gen_test(timeout=40)
 async def test_archive_of_what_was_recalled_has_neither_text_nor_empty_corrections(
     node: Node,
 ) -> None:

@@ -4,6 +4,7 @@ import itertools
 import time
 from typing import Any
 
+from tests.support.eventually import eventually
 from tests.support.json_client import JsonClient, http
 from tests.support.node import Node
 
@@ -54,6 +55,26 @@ async def try_to_say(client: JsonClient, gid: int) -> str:
     client.send(cmd=11, dstid=gid, content="may I?", cid=cid)
     answer = await client.expect_that(lambda frame: frame.get("cid") == cid and frame["cmd"] < 3)
     return str(answer.get("reason", ""))
+
+
+async def is_refused(client: JsonClient, gid: int) -> bool:
+    """Whether the client's node knows that the client is not in the group."""
+    return await try_to_say(client, gid) == "not-a-member"
+
+
+async def hears_no_more(client: JsonClient, gid: int, member: JsonClient) -> None:
+    """Waits until nothing said in the group comes to one who has left it. Forgets what came."""
+
+    async def is_gone() -> bool:
+        cid = f"try {next(_cids)}"
+        await member.say(gid, "does anybody hear?", cid, chat=11)
+        # What is on its way to the one who left comes before this.
+        await member.say(client.id, "by the way", cid)
+        await client.expect(cmd=10, cid=cid)
+        heard = {frame["cmd"] for frame in await client.settled()}
+        return 11 not in heard and await is_refused(client, gid)
+
+    await eventually(is_gone)
 
 
 def now_ms() -> int:

@@ -48,9 +48,10 @@ async def http(
 class JsonClient:
     """One account; ``connect`` opens a WebSocket. Frames not yet asked for stay in ``frames``."""
 
-    def __init__(self, node: Node, account: dict[str, Any]) -> None:
+    def __init__(self, node: Node, account: dict[str, Any], on: Node | None = None) -> None:
+        """``on``: which node it uses; else the next one in turn."""
         self.service = node
-        self.node = node.pick()
+        self.node = on or node.pick()
         self.id: int = account["id"]
         self.username: str = account["username"]
         self.jid: str = account["jid"]
@@ -66,9 +67,10 @@ class JsonClient:
     @classmethod
     async def register(cls, node: Node, username: str | None = None) -> "JsonClient":
         body = {"username": username or fresh_name(), "password": PASSWORD}
-        status, account, _ = await http(node, "POST", "/api/register", body)
+        on = node.pick()  # one turn for each client, or all would be on the same one of two nodes
+        status, account, _ = await http(on, "POST", "/api/register", body)
         assert status == 201, account
-        return cls(node, account)
+        return cls(node, account, on)
 
     @classmethod
     async def online(cls, node: Node, username: str | None = None) -> "JsonClient":

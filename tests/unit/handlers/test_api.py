@@ -83,6 +83,15 @@ def test_parse_json_of_plain_value_gives_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "value"), [("7.0", 7), ("1e3", 1000), ("-0.0", 0), ("1.5", 1.5), ("1e300", 1e300)]
+)
+def test_parse_json_of_whole_number_is_an_integer(raw: str, value: float) -> None:
+    """However it is spelt, as JSON Schema says; beyond the largest id it is left as it is."""
+    parsed = parse_json(raw.encode())
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

@@ -5,14 +5,18 @@ import re
 from typing import Any
 
 import msgspec
+import openapi_spec_validator
 import pytest
+from jsonschema import Draft202012Validator
 
 from handlers.api import JSON, METHODS, Endpoint, endpoints, read_body, read_query
+from handlers.examples import EXAMPLES
+from handlers.glossary import GLOSSARY, meaning
 from handlers.http import ROUTES
 from handlers.openapi import describe
 from server.errors import ChatError
 
-DOCUMENT: dict[str, Any] = json.loads(msgspec.json.encode(describe(ROUTES, "1.2.3")))
+DOCUMENT: dict[str, Any] = json.loads(msgspec.json.encode(describe(ROUTES, "1.2.3", EXAMPLES)))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 CALLS = [
     (path, method, call) for path, handler in ROUTES for method, call in endpoints(handler).items()
@@ -84,6 +88,11 @@ def test_document_head_names_version_and_bearer_tokens() -> None:
     assert DOCUMENT["security"] == [{"bearer": []}]
 
 
+def test_document_is_valid_openapi() -> None:
+    """By the standard's own schema."""
+    openapi_spec_validator.validate(DOCUMENT, cls=openapi_spec_validator.OpenAPIV31SpecValidator)
+
+
 def test_document_references_all_lead_somewhere() -> None:
     """No ``$ref`` dangles, and no schema lies about unused."""
     names = {ref.removeprefix("#/components/schemas/") for ref in references(DOCUMENT)}
@@ -96,13 +105,57 @@ def test_document_operation_ids_are_unique() -> None:
     assert len(set(ids)) == len(ids)
 
 
+def test_fields_and_parameters_are_all_described() -> None:
+    """Nobody has to guess what one means, and no description is left of one that went."""
+    used = set()
+    described = {
+        f"{name}.{field}": schema["description"]
+        for name, schemas in SCHEMAS.items()
+        for field, schema in schemas["properties"].items()
+    }
+    for path, method, call in CALLS:
+        handler = next(handler for route, handler in ROUTES if route == path)
+        for one in operation(path, method).get("parameters", []):
+            owner = handler if one["in"] == "path" else call.query
+            described[f"{owner.__name__}.{one['name']}"] = one["description"]
+    assert [name for name, text in described.items() if not text] == []
+    for name in described:
+        used.add(name if name in GLOSSARY else name.partition(".")[2])
+    assert set(GLOSSARY) - used == set()
+
+
+def test_meaning_of_a_word_is_that_of_its_owner_first() -> None:
+    """A word that means something else somewhere is told so there."""
+    assert meaning("AppPassword", "name") == GLOSSARY["AppPassword.name"]
+    assert meaning("Group", "name") == GLOSSARY["name"]
+    assert meaning("Group", "unheard_of") == ""
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_schema_tells_what_it_is_for_and_is_closed(name: str) -> None:
+    """What is not described is in no answer, and is refused in a body."""
+    assert SCHEMAS[name]["description"]
+    assert SCHEMAS[name]["additionalProperties"] is False
+    assert "``" not in SCHEMAS[name]["description"]
+
+
+def test_fields_that_no_answer_leaves_out_are_required() -> None:
+    """Those with defaults too, except where the encoder leaves defaults out."""
+    assert "cmd" in SCHEMAS["ConversationSet"]["required"]
+    assert SCHEMAS["InboxPage"]["required"] == ["conversations", "more"]
+    assert {"presence", "status"}.isdisjoint(SCHEMAS["ContactView"]["required"])
+    assert SCHEMAS["Message"]["required"] == []
+    assert SCHEMAS["Registration"]["required"] == ["password"]
+
+
 @each_call
 def test_operation_is_complete(path: str, method: str, call: Endpoint) -> None:
-    """Summary, parameters of the path, one success and problems for the rest."""
+    """Summary, tag, parameters of the path, one success and problems for the rest."""
     found = operation(path, method)
     parameters = found.get("parameters", [])
     assert method in METHODS
     assert found["summary"].endswith(".")
+    assert found["tags"] and set(found["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
     in_path = {one["name"] for one in parameters if one["in"] == "path"}
     assert in_path == set(re.findall(r"\{(\w+)\}", path))
     successes = [status for status in found["responses"] if status.startswith("2")]
@@ -111,6 +164,39 @@ def test_operation_is_complete(path: str, method: str, call: Endpoint) -> None:
         assert response["description"]
         if status not in successes:
             assert list(response["content"]) == ["application/problem+json"]
+
+
+@each_call
+def test_operation_foresees_what_its_shape_lets_go_wrong(
+    path: str, method: str, call: Endpoint
+) -> None:
+    """No status is left to be found out."""
+    foreseen = set(operation(path, method)["responses"])
+    assert call.public or {"401", "403", "503"} <= foreseen
+    assert call.body is None or {"400", "413", "415", "422"} <= foreseen
+    assert call.query is None or "422" in foreseen
+    assert not call.path or "404" in foreseen
+
+
+@each_call
+def test_operation_has_examples_that_fit(path: str, method: str, call: Endpoint) -> None:
+    """Of the body and of the answer: what the schema allows and the endpoint takes and gives."""
+    found = operation(path, method)
+    examples = []
+    if call.body is not None:
+        content = found["requestBody"]["content"][JSON]
+        examples.append(content)
+        read_body(call.body, json.dumps(content["example"]).encode(), JSON)
+    content = found["responses"][str(call.status)].get("content", {}).get(JSON)
+    if content is not None and path != "/api/openapi.json":
+        examples.append(content)
+        assert (
+            msgspec.to_builtins(msgspec.convert(content["example"], call.result))
+            == (content["example"])
+        )
+    for content in examples:
+        schema = {**content["schema"], "components": DOCUMENT["components"]}
+        Draft202012Validator(schema).validate(content["example"])
 
 
 @each_call
@@ -154,7 +240,6 @@ def test_body_with_unknown_field_is_invalid(path: str, method: str, call: Endpoi
         read_body(call.body, json.dumps(value).encode(), JSON)
     assert raised.value.fields is not None
     assert list(raised.value.fields) == ["unheard_of"]
-    assert SCHEMAS[schema["$ref"].rpartition("/")[2]]["additionalProperties"] is False
 
 
 @each_call_with_query

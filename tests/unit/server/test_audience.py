@@ -1,7 +1,7 @@
 """Which topics a node listens for: ``server/audience.py``."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +21,10 @@ class Town:
         self.watched: set[int] = set()
         self.connected: set[int] = set()
         self.caught_up: list[tuple[str, int, int]] = []
-        self.away = self.settlings = 0
+        self.floors: dict[tuple[int, int], int] = {}
+        self.away = self.settlings = self.readings = 0
+        self.slowly, self.is_read = asyncio.Event(), asyncio.Event()
+        self.slowly.set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.groups = {ANN: [CLUB], BOB: [CLUB, TEAM]}
@@ -40,6 +43,28 @@ class Town:
             self.away -= 1
             raise StorageAway("for a moment")
         return self.groups[userid]
+
+    async def members(self, gid: int, userids: Collection[int]) -> list[dict[str, int]]:
+        found = [
+            {"userid": userid, "floor": self.floors.get((gid, userid), 0)}
+            for userid in userids
+            if gid in self.groups[userid]
+        ]
+        self.readings += 1
+        self.is_read.set()
+        await self.slowly.wait()
+        if self.away:
+            self.away -= 1
+            raise StorageAway("for a moment")
+        return found
+
+    async def known(self) -> None:
+        """All doubts about memberships are gone."""
+        async with asyncio.timeout(5):
+            while self.audience._unsure or self.audience._doubt.is_set():
+                await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     def watch(self, topic: int) -> None:
         assert topic not in self.watched
@@ -64,7 +89,10 @@ class Town:
 
 def in_town(act: Callable[[Town], Awaitable[None]]) -> None:
     async def run() -> None:
-        await act(Town())
+        town = Town()
+        town.audience.start()
+        await act(town)
+        await town.audience.close()
 
     asyncio.run(run())
 
@@ -142,13 +170,78 @@ def test_membership_follows_changes() -> None:
 
     async def act(town: Town) -> None:
         await town.audience.arrive(ANN)
-        town.audience.joined(TEAM, ANN, 7)
+        town.groups[ANN], town.floors[TEAM, ANN] = [CLUB, TEAM], 7
+        town.audience.joined(TEAM, [ANN, BOB])  # Bob is not connected here
+        await town.known()
         assert town.caught_up == [(f"g{TEAM}", ANN, 7)]
-        town.audience.joined(TEAM, BOB, 8)  # not connected here
         assert town.watched == {ANN, CLUB, TEAM}
-        town.audience.left(TEAM, ANN)
+        town.groups[ANN] = [CLUB]
+        town.audience.left(TEAM, [ANN])
         assert town.watched == {ANN, CLUB}
+        town.groups[ANN] = []
         town.audience.dissolved(CLUB)
         assert town.watched == {ANN}
+        await town.known()
+        assert town.watched == {ANN}
+
+    in_town(act)
+
+
+def test_news_in_the_wrong_order_change_nothing_of_what_is_so() -> None:
+    """The news of a joining may come after those of the leaving, and the other way round."""
+
+    async def act(town: Town) -> None:
+        await town.audience.arrive(ANN)
+        town.audience.left(TEAM, [ANN])
+        town.audience.joined(TEAM, [ANN])  # she was, and is not any more
+        await town.known()
+        assert town.watched == {ANN, CLUB}
+        assert town.caught_up == []
+        town.groups[ANN], town.floors[TEAM, ANN] = [CLUB, TEAM], 9
+        town.audience.joined(TEAM, [ANN])  # she is again
+        town.audience.left(TEAM, [ANN])
+        await town.known()
+        assert town.watched == {ANN, CLUB, TEAM}
+        assert town.caught_up == [(f"g{TEAM}", ANN, 9)]
+
+    in_town(act)
+
+
+def test_who_leaves_while_the_joining_is_looked_up_is_not_let_in() -> None:
+    """What was read then is old."""
+
+    async def act(town: Town) -> None:
+        await town.audience.arrive(ANN)
+        town.groups[ANN] = [CLUB, TEAM]
+        town.slowly.clear()
+        town.audience.joined(TEAM, [ANN])
+        await town.is_read.wait()
+        town.groups[ANN] = [CLUB]
+        town.audience.left(TEAM, [ANN])
+        town.slowly.set()
+        await town.known()
+        assert (town.readings, town.caught_up) == (2, [])
+        assert town.watched == {ANN, CLUB}
+
+    in_town(act)
+
+
+def test_membership_is_looked_up_again_when_the_database_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody is let in on mere news, and nobody forgotten."""
+    monkeypatch.setattr(module, "AGAIN_S", 0.01)
+
+    async def act(town: Town) -> None:
+        await town.audience.arrive(ANN)
+        town.groups[ANN] = [CLUB, TEAM]
+        town.away = 2
+        town.audience.joined(TEAM, [ANN])
+        await town.is_read.wait()
+        assert town.watched == {ANN, CLUB}
+        async with asyncio.timeout(5):
+            while TEAM not in town.watched:
+                await asyncio.sleep(0.005)
+        assert town.readings == 3
 
     in_town(act)

@@ -66,5 +66,7 @@ def test_answer_says_first_last_index_and_count() -> None:
     assert [each.text for each in found] == ["7", "9", "30"]
     backward = etree.fromstring(rsm.answer(7, 9, None, 30))
     assert backward[0].attrib == {}
+    uncounted = etree.fromstring(rsm.answer(7, 9, None, None))
+    assert [each.text for each in uncounted] == ["7", "9"]
     empty = etree.fromstring(rsm.answer(None, None, None, 0))
     assert [(each.tag, each.text) for each in empty] == [(f"{{{ns.RSM}}}count", "0")]
