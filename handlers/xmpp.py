@@ -248,7 +248,9 @@ class XmppSession:
         """The account and the resource that a JID names. Raises for what is not of this service."""
         to = jid.parse(address)
         if to.domain != self.domain:
-            raise ChatError("not-found", "not served here", xmpp="remote-server-not-found")
+            is_ours = to.domain.endswith(f".{self.domain}")
+            condition = "service-unavailable" if is_ours else "remote-server-not-found"
+            raise ChatError("not-found", "not served here", xmpp=condition)
         return (await self.find(to.local) if to.local else None), to.resource
 
     async def find(self, local: str) -> User | None:

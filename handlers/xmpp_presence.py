@@ -32,6 +32,7 @@ class Attendance:
         self.stanza = ""
         self.priority = -1
         self._directed: dict[tuple[int, str], None] = {}
+        self._order = asyncio.Lock()
 
     def handle(self, stanza: Element, kind: str) -> Pending:
         """One's own presence, for everybody who sees it."""
@@ -49,7 +50,7 @@ class Attendance:
         may_receive = self.priority >= 0 and not could_receive
         if may_receive:
             session.hold()
-        return self._announce(first, may_receive)
+        return self._announce(self.stanza, first, may_receive)
 
     async def direct(self, stanza: Element, kind: str, asked: Origin) -> None:
         """Presence to one user, or to one of their resources, who need not be a contact."""
@@ -115,17 +116,20 @@ class Attendance:
         else:
             self._tell(body.rest)
 
-    async def _announce(self, first: bool, may_receive: bool) -> None:
+    async def _announce(self, stanza: str, first: bool, may_receive: bool) -> None:
         session = self._session
         node, services = session.node, session.services
         if node is None:
             return
         registry = services.connections.registry
-        try:
+        async with self._order:  # nobody may hear the farewell before the presence
+            if session.is_closed:
+                return
             if registry is not None:
                 # In the book before it is said: whoever is not there to hear it reads it.
-                await registry.present(node, *self.spoken())
-            await services.presence.speak(node.userid, self.stanza)
+                await registry.present(node, stanza, self._farewell())
+            await services.presence.speak(node.userid, stanza)
+        try:
             if first:
                 await self._hear(node.userid)
         except StorageAway:
@@ -151,11 +155,12 @@ class Attendance:
         if node is None:
             return
         registry = services.connections.registry
-        if registry is not None and not services.draining:
-            # Out of the book before it is said, or who comes meanwhile would see a ghost.
-            await registry.present(node, "", "")
         directed, self._directed = self._directed, {}
-        await services.presence.speak(node.userid, farewell)
+        async with self._order:
+            if registry is not None and not services.draining:
+                # Out of the book before it is said, or who comes meanwhile would see a ghost.
+                await registry.present(node, "", "")
+            await services.presence.speak(node.userid, farewell)
         try:
             watchers = await services.contacts.watchers(node.userid)
         except StorageAway:

@@ -304,7 +304,11 @@ class Contacts:
 
     async def forget_user(self, userid: int) -> None:
         """The account is deleted: it is nobody's contact any more, and on nobody's list."""
-        others = [other_of(pair, userid) for pair in await self._store.of_user(userid)]
+        others = [
+            other_of(pair, userid)
+            for pair in await self._store.of_user(userid)
+            if pair["sees"] or pair["asks"]
+        ]
         blockers = set(await self._blocks.blockers(userid))
         await self.rosters.readdress(userid)
         await self._store.forget(userid)

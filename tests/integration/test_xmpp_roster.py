@@ -352,3 +352,10 @@ async def test_new_username_and_deletion_reach_the_roster(node: Node) -> None:
     assert status == 204
     await romeo.push(f"{name}@localhost", "remove")
     assert await romeo.items() == {}
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_resource_of_the_web_is_nobodys(node: Node) -> None:
+    """Contacts could not tell it from the connections that are not XMPP's."""
+    client = await Contact(node, await JsonClient.register(node), "web").start()
+    assert client.boundjid.resource.startswith("web-")
