@@ -224,8 +224,6 @@ class Contacts:
         now = done.bond
         if userid in now.asks - before.asks:
             self._asked.count(str(userid))
-        if now.sees != before.sees:
-            await self._changes.add("contacts", userids=[userid, other])
         if done.passed:
             await self._tell_xmpp(userid, other, kind)
         if done.answer is not None:
@@ -249,7 +247,6 @@ class Contacts:
                 items.pop(str(other), None)
 
         await self._change(userid, other, end)
-        await self._changes.add("contacts", userids=[userid, other])
         if before == Bond():
             return
         self._notify((userid,), ContactChange("removed", other))
@@ -407,6 +404,8 @@ class Contacts:
             before = copy.deepcopy(pair)
             outcome = await act(pair)
             if pair == before or await self._write(pair):
+                if pair["sees"] != before["sees"]:
+                    await self._changes.add("contacts", userids=[userid, other])
                 await self.rosters.push(before, pair)
                 return outcome
 
@@ -417,7 +416,6 @@ class Contacts:
         return "v" not in pair or await self._store.remove(pair)
 
     async def _met(self, userid: int, other: int) -> None:
-        await self._changes.add("contacts", userids=[userid, other])
         self._notify((userid,), ContactChange("accepted", other))
         await self._tell_other(userid, other, "accepted")
         await self._tell_xmpp(userid, other, "subscribed")
