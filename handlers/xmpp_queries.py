@@ -8,7 +8,19 @@ from server.clients import Pending, now_ms
 from server.errors import ChatError
 from server.model import User
 from server.ports import Stored
-from stanzas import archive, carbons, disco, jid, messages, ns, replies, roster, rsm, time, version
+from stanzas import (
+    archive,
+    blocking,
+    carbons,
+    disco,
+    jid,
+    messages,
+    ns,
+    replies,
+    rsm,
+    time,
+    version,
+)
 from stanzas.replies import Origin
 from stanzas.xml import Element
 
@@ -30,7 +42,11 @@ class Queries:
             ("get", f"{{{ns.PING}}}ping"): self._nothing,
             ("get", f"{{{ns.VERSION}}}query"): self._version,
             ("get", f"{{{ns.TIME}}}time"): self._time,
-            ("get", f"{{{ns.ROSTER}}}query"): self._roster,
+            ("get", f"{{{ns.ROSTER}}}query"): session.contacts.get,
+            ("set", f"{{{ns.ROSTER}}}query"): session.contacts.set,
+            ("get", blocking.LIST): session.contacts.blocklist,
+            ("set", blocking.BLOCK): session.contacts.block,
+            ("set", blocking.UNBLOCK): session.contacts.unblock,
             ("get", f"{{{ns.DISCO_INFO}}}query"): self._info,
             ("get", f"{{{ns.DISCO_ITEMS}}}query"): self._items,
             ("get", f"{{{ns.ARCHIVE}}}query"): self._archive_form,
@@ -81,10 +97,6 @@ class Queries:
 
     def _time(self, _: Element, asked: Origin) -> Pending:
         self._reply(asked, time.answer(now_ms()))
-        return None
-
-    def _roster(self, _: Element, asked: Origin) -> Pending:
-        self._reply(asked, roster.answer())
         return None
 
     def _info(self, query: Element, asked: Origin) -> Pending:

@@ -413,9 +413,10 @@ class ConnectionStore(Protocol):
 
 
 class PresenceStore(Protocol):
-    """What contacts were last told of a user: ``{_id: user id, state, memo, at, v}``.
+    """What contacts were last told of a user: ``{_id: user id, state, memo, at, web, v}``.
 
-    ``v`` counts the changes, 0 for one that is not there.
+    ``web``: the same of the connections that are not XMPP's. ``v`` counts the changes, 0 for one
+    that is not there.
     """
 
     async def of_users(self, userids: Sequence[int]) -> list[Document]: ...

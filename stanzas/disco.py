@@ -14,6 +14,7 @@ _SERVER = (
     ns.CARBONS,
     ns.DELAY,
     ns.OOB,
+    ns.BLOCKING,
 )
 _ACCOUNT = (ns.DISCO_INFO, ns.ARCHIVE, ns.IDS)
 

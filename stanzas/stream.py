@@ -167,7 +167,10 @@ class Stream:
     def features(self) -> str:
         """What the peer may do next (RFC 6120 section 4.3.2)."""
         if self.is_authenticated:
-            inside = f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session>"
+            inside = (
+                f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session>"
+                f"<ver xmlns='{ns.ROSTER_VERSIONS}'/>"
+            )
         else:
             inside = ""
             if self.starttls is not None:
