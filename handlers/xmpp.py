@@ -14,6 +14,7 @@ from handlers.xmpp_login import Login
 from handlers.xmpp_presence import Attendance
 from handlers.xmpp_queries import Queries
 from handlers.xmpp_relay import Relay
+from handlers.xmpp_resume import Outgoing
 from handlers.xmpp_roster import ContactQueries
 from server.acts import no_such_message
 from server.clients import ClientNode, Pending, Pipe
@@ -56,6 +57,9 @@ class Transport(Pipe, Protocol):
     def start_tls(self) -> None:
         """Says ``proceed`` and changes to TLS."""
 
+    def adopt(self, session: "XmppSession | None") -> None:
+        """What comes in is for this session from now on; None: for nobody."""
+
     def finish(self, *last_words: str, wait: bool = False) -> None:
         """Sends the last words and closes; ``wait``: after the peer has said its own."""
 
@@ -83,7 +87,7 @@ class XmppSession:
     def __init__(self, services: Services, stream: Stream, transport: Transport) -> None:
         self.services = services
         self.stream = stream
-        self.transport = transport
+        self.transport = Outgoing(self, transport)
         self.domain = services.settings.xmpp.domain
         self.xmlns = transport.codec.xmlns
         self.user: User | None = None
@@ -98,7 +102,7 @@ class XmppSession:
         self._queries = Queries(self)
         self._held: list[tuple[bytes, Message]] | None = None
         self._missed: set[int] = set()
-        self._delivered = self._confirmed = 0
+        self.delivered = self._confirmed = 0
         limit_s = services.settings.limits.login_time_s
         self._login_timer = asyncio.get_running_loop().call_later(limit_s, self._login_too_late)
         self._patience = Patience(services.settings.limits)
@@ -120,6 +124,8 @@ class XmppSession:
         if kind is Kind.STANZA:
             self._confirm()
             return self._stanza(event.element)
+        if kind is Kind.MANAGEMENT:
+            return self.transport.handle(event.element)
         if kind is Kind.OPENED:
             self._check_welcome()
             if self.user is None:
@@ -132,23 +138,40 @@ class XmppSession:
             return self._sasl(event.element)
         else:
             self._confirm()
+            self.transport.number = ""
             self.transport.finish(self.stream.close())
         return None
 
     def fail(self, error: XmlError) -> None:
         """The peer's mistake: the stream error that it gets, and the end."""
         log.debug("stream_failed condition=%s", error.condition)
+        self.transport.number = ""
         detail = str(error) if str(error) != error.condition else ""
         self.transport.finish(*self.stream.error(error.condition, detail))
 
     def end(self, why: Close) -> None:
-        """Our own reason to end the stream."""
+        """Our own reason to end the stream. Who was only silent may come back."""
+        if self.transport.connection is None:
+            self.transport.number = ""
+            asyncio.get_running_loop().call_soon(self._leave)
+            return
+        if why is not Close.SILENT:
+            self.transport.number = ""
         self.transport.finish(*self.stream.error(why.stream_error, why.reason), wait=True)
 
     def on_close(self) -> None:
-        """The connection is gone; called once."""
+        """The connection is gone; called once for each."""
         self._end_login()
+        if self.transport.can_hibernate and not self.services.draining:
+            self.transport.hibernate()
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.is_closed:
+            return
         self.is_closed = True
+        self.transport.stop()
         node = self.node
         if node is None:
             return
@@ -156,10 +179,26 @@ class XmppSession:
         self.services.offline.left(node.userid)
         self.attendance.leave()
 
+    def continue_as(self, new: "XmppSession") -> None:
+        """Goes on where another session has logged in."""
+        new._end_login()
+        new.is_closed = True
+        self.user, self.stream, self._sid = new.user, new.stream, new._sid
+        self.xmlns = self.transport.codec.xmlns
+        self.stream.is_bound = True
+        if self.node is not None:
+            self.node.sid = new._sid
+
+    async def outdated(self) -> Close | None:
+        """Why the session may not go on."""
+        return None if self.node is None else await self._login.outdated(self.node)
+
     def _confirm(self) -> None:
         """The client said something after it was sent these messages: it has them."""
-        if self._delivered > self._confirmed and self.node is not None:
-            self._confirmed = self._delivered
+        if self.transport.ledger is not None:
+            return  # that tells it exactly
+        if self.delivered > self._confirmed and self.node is not None:
+            self._confirmed = self.delivered
             self.services.offline.moved(self.node.userid, self._confirmed)
 
     def _check_welcome(self) -> None:
@@ -195,6 +234,17 @@ class XmppSession:
     def _stanza(self, stanza: Element) -> Pending:
         name = stanza.tag.rpartition("}")[2]
         asked = replies.origin(stanza)
+        ledger = self.transport.ledger
+        if ledger is None:
+            return self._do(name, stanza, asked)
+        ledger.begin(id(stanza))
+        pending = self._do(name, stanza, asked)
+        if pending is not None:
+            return self.transport.guarded(stanza, pending)
+        self.transport.finish_stanza(stanza)
+        return None
+
+    def _do(self, name: str, stanza: Element, asked: replies.Origin) -> Pending:
         try:
             if name == "message":
                 return self._guarded(self._message(stanza, asked), asked)
@@ -217,6 +267,7 @@ class XmppSession:
             self._refuse(asked, ChatError("storage-away"))
 
     def _refuse(self, asked: replies.Origin, error: ChatError) -> None:
+        self.transport.finish_stanza(asked)
         log.debug("stanza_refused name=%s slug=%s", asked.name, error.slug)
         self.services.metrics.error(error.slug)
         self.transport.tell(replies.error(asked, self.me, self.xmlns, error))
@@ -296,6 +347,7 @@ class XmppSession:
         if message.cmd == TYPING:
             return self.services.router.typing(message, node)
         if message.cmd == SINGLE and not said.of:
+            self._in_flight(asked)
             return self.services.router.submit(message, node, said.xml, asked)
         return self._submit_of_another(said, node, asked)
 
@@ -316,12 +368,18 @@ class XmppSession:
             message.ref = of.id
         elif message.cmd in ACTS:
             raise no_such_message()
+        self._in_flight(asked)
         if message.cmd in ACTS:
             await services.router.act(message, node, said.xml, asked)
         else:
             pending = services.router.submit(message, node, said.xml, asked)
             if pending is not None:
                 await pending
+
+    def _in_flight(self, asked: replies.Origin) -> None:
+        """The stanza counts when the router has answered (see :class:`handlers.xmpp_codec`)."""
+        if self.transport.ledger is not None:
+            self.transport.ledger.also(id(asked))
 
     def _cannot_reach(self, asked: replies.Origin, domain: str) -> None:
         ours = domain.endswith(f".{self.domain}")
@@ -358,6 +416,12 @@ class XmppSession:
             raise ChatError("bad-field", "not a resource")
         services, user = self.services, self.user
         services.addresses.check(self.transport.address)
+        for other in services.clients.of(user.id):
+            # Asleep under this name: its client has come without it.
+            if not isinstance(other, XmppNode) or other.resource != wanted:
+                continue
+            if other.session.transport.connection is None:
+                other.session._leave()
         await services.connections.arrive(user.id)
         key, resource = await services.connections.claim(user, wanted)
         if self.is_closed:
@@ -432,8 +496,8 @@ class XmppSession:
             # It was in the history before it was given out live.
             self._missed.discard(message.id)
             return
+        self.delivered = message.id
         self.transport.send(data)
-        self._delivered = message.id
 
     async def deliver_missed(self) -> None:
         """What came while no resource took messages; live ones are held until it is through."""
@@ -459,6 +523,7 @@ class XmppSession:
                         xmlns=self.xmlns,
                         delayed_by=self.domain,
                     )
+                    self.delivered = max(self.delivered, message.id)
                     self.transport.tell(stanza)
                     self._missed.add(message.id)
                     last = message.id
@@ -467,6 +532,6 @@ class XmppSession:
             log.info("missed_messages_not_read user=%d", node.userid)
         finally:
             held, self._held = self._held or [], None
-            self._delivered = max(self._delivered, last)
+            self.delivered = max(self.delivered, last)
             for data, message in held:
                 self.deliver(data, message)

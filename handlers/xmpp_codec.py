@@ -62,12 +62,20 @@ class XmppCodec:
         return None if hint is None else self.ready(hint)
 
     def ack(self, envelope: Envelope) -> bytes | None:
-        """XMPP has no ack of its own; stream management comes later."""
+        """XMPP has no ack of its own, but a count (XEP-0198)."""
+        _done(envelope)
         return None
 
     def error(self, envelope: Envelope, error: ChatError) -> bytes | None:
+        _done(envelope)
         me = f"{envelope.author.jid}/{envelope.node.resource}"
         return self.ready(replies.error(envelope.origin, me, self.xmlns, error))
+
+
+def _done(envelope: Envelope) -> None:
+    session = getattr(envelope.node, "session", None)
+    if session is not None:
+        session.transport.finish_stanza(envelope.origin)
 
 
 def is_own(message: Message, userid: int) -> bool:

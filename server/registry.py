@@ -117,7 +117,7 @@ class Registry:
                 holder = await self._store.claim(document)
                 if holder is None:
                     return key, resource
-                if await self._living([holder]):
+                if holder["_id"] not in self._gone and await self._living([holder]):
                     resource = f"{wanted}-{secrets.token_hex(4)}"
                 else:
                     await self._store.remove([holder["_id"]])
