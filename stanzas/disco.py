@@ -15,7 +15,7 @@ _SERVER = (
     ns.DELAY,
     ns.OOB,
 )
-_ACCOUNT = (ns.DISCO_INFO, ns.ARCHIVE, ns.IDS)
+_ACCOUNT = (ns.DISCO_INFO, ns.ARCHIVE, f"{ns.ARCHIVE}#extended", ns.IDS)
 
 
 def server_info() -> str:

@@ -135,7 +135,9 @@ class Player:
         for one in wanted:
             reasons: dict[int, str] = {}
 
-            def fits(element: Any, one: Any = one, reasons: dict[int, str] = reasons) -> bool:
+            def fits(
+                element: Any, one: Any = one, reasons: dict[int, str] = reasons, last: int = last
+            ) -> bool:
                 place = serial.setdefault(id(element), len(serial))
                 known = dict(self.known)
                 try:
