@@ -190,6 +190,9 @@ class MessageStore(Protocol):
     ) -> int | None:
         """None: more than 10,000."""
 
+    async def archive_named(self, owner: int, ids: Sequence[int]) -> list[Stored]:
+        """Those of these entries that are in the archive, ascending."""
+
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 
     async def own_in_groups(self, userid: int, after: tuple[str, int], limit: int) -> list[Stored]:

@@ -136,10 +136,7 @@ class Player:
             reasons: dict[int, str] = {}
 
             def fits(
-                element: Any,
-                one: Any = one,
-                reasons: dict[int, str] = reasons,
-                last: int = last,
+                element: Any, one: Any = one, reasons: dict[int, str] = reasons, last: int = last
             ) -> bool:
                 place = serial.setdefault(id(element), len(serial))
                 known = dict(self.known)
