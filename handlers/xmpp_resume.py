@@ -42,7 +42,7 @@ class Outgoing:
         """What the session is resumed by; empty: it cannot be."""
         self._session = session
         self._asked = self._asking = False
-        self._taken = False
+        self._resuming = asyncio.Lock()
         self._is_active = True
         self._waiting: dict[tuple[str, bytes], bytes] = {}
         self._settled = asyncio.Event()
@@ -230,12 +230,10 @@ class Outgoing:
 
     async def come_back(self, new: "XmppSession", connection: "Transport", h: int) -> bool:
         """Goes on over the connection of another session; False where it is over."""
-        session, node, ledger = self._session, self._session.node, self.ledger
-        if self._taken or node is None or ledger is None:
-            return False
-        self._taken = True
-        number = self.number
-        try:
+        async with self._resuming:
+            session, ledger, number = self._session, self.ledger, self.number
+            if not number or ledger is None:
+                return False
             if self.connection is not None:  # that the client has given up
                 self.connection.adopt(None)
                 self.connection.abort()
@@ -248,12 +246,12 @@ class Outgoing:
                         await self._settled.wait()
             except TimeoutError:
                 return False
-            if self.number != number or new.is_closed or not ledger.can_resume:
-                return new.is_closed
+            if new.is_closed:
+                return True
+            if self.number != number or not ledger.can_resume:
+                return False
             self._ack(ledger, h)
             self._take_over(new, connection, ledger)
-        finally:
-            self._taken = False
         why = await session.outdated()
         if why is not None:
             session.end(why)

@@ -8,7 +8,7 @@ from typing import Any
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from tests.support.json_client import PASSWORD, JsonClient
+from tests.support.json_client import PASSWORD, SOCKETS, JsonClient
 from tests.support.node import Node
 
 SM = "urn:xmpp:sm:3"
@@ -52,6 +52,7 @@ class Resuming:
         if web:
             request = HTTPRequest(f"ws://127.0.0.1:{self.node.port}/xmpp-websocket")
             self._web = await websocket_connect(request, subprotocols=["xmpp"])
+            SOCKETS.append(self._web)
             opening = (
                 "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>"
             )
@@ -77,7 +78,8 @@ class Resuming:
         if self._web is not None:
             self._web.write_message(xml)
         elif self._writer is not None:
-            self._writer.write(xml.replace(_CLIENT, "", 1).encode())
+            is_header = xml.startswith("<stream:")
+            self._writer.write((xml if is_header else xml.replace(_CLIENT, "", 1)).encode())
 
     def write_half(self, xml: str) -> None:
         """The first bytes of a stanza (over TCP), after which the connection is cut."""
