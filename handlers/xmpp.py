@@ -9,15 +9,16 @@ import logging
 from collections.abc import Awaitable
 from typing import Protocol
 
-from handlers.xmpp_codec import XmppCodec, is_own
+from handlers.xmpp_codec import ForRoom, XmppCodec, is_own
 from handlers.xmpp_login import Login
 from handlers.xmpp_queries import Queries
+from handlers.xmpp_rooms import SessionRooms
 from server.acts import no_such_message
 from server.clients import ClientNode, Pending, Pipe
 from server.deliveries import Presence
 from server.errors import ChatError, Close, StorageAway
 from server.limits import Patience
-from server.model import ACTS, RECEIPT, SINGLE, TYPING, Message, User
+from server.model import ACTS, GROUP, RECEIPT, SINGLE, TYPING, Message, User
 from server.presence import MEMO_CHARS
 from server.services import Services
 from stanzas import jid, messages, ns, presence, replies
@@ -80,6 +81,7 @@ class XmppSession:
         self._sid = ""
         self._login = Login(services, transport.is_private)
         self._queries = Queries(self)
+        self.rooms = SessionRooms(self)
         self._presence = ""
         self._priority = -1
         self._held: list[tuple[bytes, Message]] | None = None
@@ -138,6 +140,7 @@ class XmppSession:
         node = self.node
         if node is None:
             return
+        self.rooms.leave_all()
         self.services.connections.unbind(node)
         self.services.offline.left(node.userid)
         if self._presence:
@@ -188,9 +191,11 @@ class XmppSession:
                 return self._guarded(self._message(stanza, asked), asked)
             if name == "iq":
                 return self._guarded(self._iq(stanza, asked), asked)
+            if self.rooms.owns(asked.to):
+                return self._guarded(self.rooms.presence(stanza, asked), asked)
             return self._presence_stanza(stanza)
         except ChatError as error:
-            self._refuse(asked, error)
+            self.refuse(asked, error)
         return None
 
     def _guarded(self, pending: Pending, asked: replies.Origin) -> Pending:
@@ -200,11 +205,11 @@ class XmppSession:
         try:
             await pending
         except ChatError as error:
-            self._refuse(asked, error)
+            self.refuse(asked, error)
         except StorageAway:
-            self._refuse(asked, ChatError("storage-away"))
+            self.refuse(asked, ChatError("storage-away"))
 
-    def _refuse(self, asked: replies.Origin, error: ChatError) -> None:
+    def refuse(self, asked: replies.Origin, error: ChatError) -> None:
         log.debug("stanza_refused name=%s slug=%s", asked.name, error.slug)
         self.services.metrics.error(error.slug)
         self.transport.tell(replies.error(asked, self.me, self.xmlns, error))
@@ -215,6 +220,8 @@ class XmppSession:
     def _message(self, stanza: Element, asked: replies.Origin) -> Pending:
         if stanza.get("type") in _ERROR_TYPES:
             return None
+        if self.rooms.owns(asked.to):
+            return self.rooms.message(stanza, asked)
         messages.check(stanza)
         said = messages.read(stanza)
         return None if said is None else self._address_and_submit(said, asked)
@@ -226,7 +233,7 @@ class XmppSession:
         if recipient is None:
             raise ChatError("no-such-user", "there is no such account")
         said.message.dstid = recipient.id
-        pending = self._submit(said, asked)
+        pending = self.submit(said, asked)
         if pending is not None:
             await pending
 
@@ -236,7 +243,7 @@ class XmppSession:
             raise XmlError("not-authorized")
         if not asked.to:
             said.message.dstid = node.userid
-            return self._submit(said, asked)
+            return self.submit(said, asked)
         to = jid.parse(asked.to)
         if to.domain != self.domain:
             self._cannot_reach(asked, to.domain)
@@ -247,9 +254,9 @@ class XmppSession:
         if known is None:
             return self._address_and_submit_cold(said, asked, to.local)
         said.message.dstid = known
-        return self._submit(said, asked)
+        return self.submit(said, asked)
 
-    def _submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
+    def submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
         node, message = self.node, said.message
         if node is None:
             raise XmlError("not-authorized")
@@ -257,20 +264,22 @@ class XmppSession:
             return self.services.router.typing(message, node)
         if message.cmd == SINGLE and not said.of:
             return self.services.router.submit(message, node, said.xml, asked)
-        return self._submit_of_another(said, node, asked)
+        return self.submit_of_another(said, node, asked)
 
-    async def _submit_of_another(
+    async def submit_of_another(
         self, said: messages.Said, node: XmppNode, asked: replies.Origin
     ) -> None:
         """What names another message by what XMPP clients know it as."""
         message, services = said.message, self.services
-        of = await services.acts.named(message.cmd, node.userid, message.dstid, said.of)
-        if of is None and message.cmd != SINGLE:
+        is_for_room = GROUP in (message.cmd, message.chat)
+        find = services.acts.named_in_group if is_for_room else services.acts.named
+        of = await find(message.cmd, node.userid, message.dstid, said.of)
+        if of is None and message.cmd not in (SINGLE, GROUP):
             services.router.count(node)
         if message.cmd == RECEIPT:
             if of is not None:  # a receipt for what is not there gets no error
                 message.seq = of.seq
-                services.receipts.submit(message, node, lambda error: self._refuse(asked, error))
+                services.receipts.submit(message, node, lambda error: self.refuse(asked, error))
             return
         if of is not None:
             message.ref = of.id
@@ -297,6 +306,8 @@ class XmppSession:
         if kind not in ("get", "set") or not asked.id or len(stanza) != 1:
             raise ChatError("bad-field", "an iq needs a type, an id and one child")
         child = stanza[0]
+        if self.node is not None and self.rooms.owns(asked.to):
+            return self.rooms.queries.handle(kind, child, asked)
         if child.tag == _BIND and kind == "set":
             return self._bind(child, asked)
         return self._queries.handle(kind, child, asked)
@@ -346,6 +357,7 @@ class XmppSession:
         first, could_receive = not self._presence, self._priority >= 0
         if kind == "unavailable":
             self._presence, self._priority = "", -1
+            self.rooms.leave_all()
             if first:
                 return None
             self._show("offline")
@@ -389,11 +401,16 @@ class XmppSession:
 
     def hint(self, data: bytes) -> None:
         """The router's: a presence, ready to be written."""
-        if self._presence:
+        if type(data) is ForRoom:
+            self.rooms.hint(data)
+        elif self._presence:
             self.transport.send(data)
 
     def deliver(self, data: bytes, message: Message) -> None:
         """The router's: a live message, ready to be written."""
+        if type(data) is ForRoom:
+            self.rooms.deliver(data, message)
+            return
         if self.node is None or self._priority < 0:
             return
         if is_own(message, self.node.userid) and not self.carbons:

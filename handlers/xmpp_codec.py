@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from handlers.frames import deflated_frame, frame
-from server.deliveries import Envelope, Event, Passed, Presence
+from server.deliveries import Envelope, Event, Passed, Presence, Stanza
 from server.errors import ChatError
-from server.model import SINGLE, Message, User
+from server.model import GROUP, SINGLE, TYPING, Message, User, is_group
 from stanzas import carbons, messages, ns, replies
 from stanzas.xml import attribute
 
@@ -24,10 +24,27 @@ def _deflated(stanza: str) -> bytes:
     return deflated_frame(stanza.encode())
 
 
+class ForRoom(bytes):
+    """Something for those who have joined a room, which writes it when the first of them gets it.
+
+    Each is sent it under a ``to`` of its own; ``rest`` is the stanza from its ``from`` on, the same
+    for all on this node.
+    """
+
+    about: Passed | Event
+    rest: str
+
+    def __new__(cls, about: Passed | Event) -> "ForRoom":
+        made = super().__new__(cls)
+        made.about = about
+        made.rest = ""
+        return made
+
+
 class XmppCodec:
     """See :class:`server.clients.Codec`. Over WebSocket a stanza is a frame with its namespace."""
 
-    per_user = True
+    per_user = reflects = True
 
     def __init__(self, name: str, xmlns: str, ready: Callable[[str], bytes]) -> None:
         self.name = name
@@ -38,7 +55,7 @@ class XmppCodec:
         """A chat message for its recipient, or a carbon of it for the author's other devices."""
         message, recipient = passed.message, passed.recipient
         if recipient is None:
-            return None
+            return ForRoom(passed) if is_group(passed.conv) else None
         author = passed.author.jid
         if passed.resource:
             author = f"{author}/{passed.resource}"
@@ -55,21 +72,30 @@ class XmppCodec:
 
     def event(self, event: Event) -> bytes | None:
         """Presence of one's own other resources, and what 1:1 conversations have of receipts and
-        typing; the other hints have no XMPP form yet."""
+        typing; in rooms; the other hints have no XMPP form."""
         body = event.body
         if type(body) is Message:
+            if body.chat == GROUP and (body.cmd == TYPING or event.name):
+                return ForRoom(event)
             if body.chat != SINGLE or event.author is None:
                 return None
             hint = messages.from_hint(
                 body, sender=event.author.jid, name=event.name, xmlns=self.xmlns
             )
             return None if hint is None else self.ready(hint)
+        if type(body) is Stanza:
+            return self.ready(f"<{body.name}{self.xmlns} to='{attribute(body.to)}'{body.rest}")
         if type(body) is not Presence:
             return None
         return self.ready(f"<presence{self.xmlns} to='{attribute(body.to)}'{body.rest}")
 
     def ack(self, envelope: Envelope) -> bytes | None:
-        """XMPP has no ack of its own; stream management comes later."""
+        """XMPP has no ack of its own, but who sends to a room again sees that it is there."""
+        if envelope.dup and is_group(envelope.conv):
+            envelope.node.deliver(ForRoom(envelope), envelope.message)
+        if envelope.origin.name == "iq":
+            me = f"{envelope.author.jid}/{envelope.node.resource}"
+            return self.ready(replies.result(envelope.origin, me, self.xmlns))
         return None
 
     def error(self, envelope: Envelope, error: ChatError) -> bytes | None:

@@ -17,6 +17,7 @@ from server.errors import ChatError, StorageAway
 from server.model import (
     CONTENT_FIELDS,
     EDIT,
+    GROUP,
     REACTION,
     RECALL,
     SINGLE,
@@ -102,6 +103,18 @@ class Acts:
         conv = conversation(SINGLE, userid, other)
         authors = (userid, other) if cmd in (RECALL, EDIT) else (other, userid)
         return await self._messages.named(conv, authors, name)
+
+    async def named_in_group(self, cmd: int, userid: int, gid: int, name: str) -> Message | None:
+        """The message of a group that XMPP clients mean: by id, an edit by the name that its
+        sender gave it."""
+        if not 0 < len(name) <= NAME_CHARS:
+            return None
+        conv = conversation(GROUP, userid, gid)
+        if cmd != EDIT and name.isascii() and name.isdigit() and len(name) <= 16:
+            found = await self._messages.by_id(conv, int(name))
+            if found is not None:
+                return found.message
+        return await self._messages.named(conv, (userid,), name)
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.

@@ -31,7 +31,7 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
-from server.deliveries import Presence
+from server.deliveries import Presence, Stanza
 from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
 from server.export import Exports, group_messages_of, messages_of
@@ -49,6 +49,7 @@ from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import RECALL, Message
 from server.offline import Offline
+from server.outcasts import Outcasts
 from server.passwords import Passwords
 from server.ports import Bus
 from server.presence import PresenceHint, Presences
@@ -56,6 +57,8 @@ from server.process import is_free
 from server.profile import Profiles
 from server.receipts import Receipts
 from server.registry import Registry
+from server.room_history import RoomHistory
+from server.rooms import Rooms
 from server.router import Router
 from server.search import Search
 from server.sequence import Sequence
@@ -68,12 +71,13 @@ from server.supervisor import Supervisor, supervisor_gone, worker_command
 from server.tails import Tails
 from server.tokens import Tokens, fingerprint, load_signing_key
 from server.writer import Writer
+from stanzas.jid import as_resource
 
 log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
-BODIES = (Message, GroupChange, Presence, ConversationSet, ContactChange, PresenceHint)
+BODIES = (Message, GroupChange, Presence, ConversationSet, ContactChange, PresenceHint, Stanza)
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
@@ -316,6 +320,14 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     stack.push_async_callback(receipts.close)
     offline = Offline(store.accounts)
     stack.push_async_callback(offline.close)
+    rooms = Rooms(
+        groups,
+        accounts,
+        as_nick=as_resource,
+        connected=presence.of,
+        all_up_to=settings.xmpp.room_occupants,
+    )
+    stack.push_async_callback(rooms.close)
     invitations = Invitations(store.invitations, groups, accounts, settings.limits, router.notify)
     inbox = Inbox(
         store.places,
@@ -365,6 +377,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         exports=exports,
         tokens=tokens,
         groups=groups,
+        outcasts=Outcasts(groups),
+        rooms=rooms,
+        room_history=RoomHistory(store.messages, groups, settings.limits),
         invitations=invitations,
         contacts=contacts,
         blocks=blocks,

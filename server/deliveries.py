@@ -21,6 +21,9 @@ class Passed(Protocol):
     def message(self) -> Message: ...
 
     @property
+    def conv(self) -> str: ...
+
+    @property
     def author(self) -> User: ...
 
     @property
@@ -149,10 +152,19 @@ class Presence(msgspec.Struct):
     rest: str
 
 
+class Stanza(msgspec.Struct):
+    """An XMPP stanza on its way to a user's available resources; as :class:`Presence`."""
+
+    name: str
+    to: str
+    rest: str
+
+
 class Event(msgspec.Struct, gc=False):
     """A hint for ``userids`` and for the members of the group ``gid`` but those in ``but``.
 
-    ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, or a :class:`Presence`.
+    ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, a :class:`Presence` or a
+    :class:`Stanza`.
     ``sender``: a connection of this node that does not get it. For XMPP clients, of cmd 12 and 13:
     ``author``, and ``name``, the id attribute of the message that a receipt is of.
     """

@@ -1,5 +1,6 @@
 """JIDs (RFC 7622): taken apart by slixmpp, which prepares each part."""
 
+import functools
 from typing import NamedTuple
 
 import slixmpp
@@ -33,6 +34,16 @@ def parse(text: str) -> Jid:
     if not jid.domain:
         raise ChatError("bad-field", "not a JID")
     return Jid(jid.local, jid.domain, jid.resource)
+
+
+@functools.lru_cache(maxsize=20_000)
+def as_resource(text: str) -> str:
+    """A name as it can be a resource, prepared; empty if it cannot."""
+    words = " ".join(text.split())
+    try:
+        return str(slixmpp.JID(f"a@b/{words}").resource) if words else ""
+    except (slixmpp.InvalidJID, UnicodeError):
+        return ""
 
 
 def is_resource(text: str) -> bool:
