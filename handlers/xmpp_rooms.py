@@ -98,10 +98,14 @@ class SessionRooms:
 
     async def _join(self, to: jid.Jid, x: Element, asked: replies.Origin) -> None:
         me, services = self._me, self._services
+        services.router.count(self._node)
         wanted = rooms.history_wanted(x, now_ms())
         group, is_new = await services.rooms.find(to.local), False
         if group is None and not to.local.isdigit():
             group, is_new = await self.make(to.local), True
+        if group is not None and me not in group.members:
+            # Who was just let in asks at once, maybe before this node has heard of it.
+            group = await services.groups.look_again(group.id, me)
         if group is not None and me not in group.members:
             if me in group.outcasts:
                 self._error(asked, "forbidden", "auth", "you are banned from this room")
@@ -204,6 +208,7 @@ class SessionRooms:
         room, me = place.room, self._me
         if room.nicks.get(me) == nick:
             return  # the presence it has already
+        self._services.router.count(self._node)
         if any(
             other.casefold() == nick.casefold()
             for userid, other in room.nicks.items()
@@ -300,6 +305,7 @@ class SessionRooms:
         self, to: jid.Jid, invited: Sequence[rooms.Invited], asked: replies.Origin
     ) -> None:
         services, me = self._services, self._me
+        services.router.count(self._node)
         group = await services.rooms.find(to.local)
         if group is None or me not in group.members:
             self._error(asked, "forbidden", "auth", "you are not a member of this room")

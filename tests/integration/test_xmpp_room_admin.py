@@ -45,6 +45,8 @@ class Scene:
         self.gid = joined["dstid"]
         await self.romeo.join(self.room, self.bob.username)
         await self.romeo.expect_presence(lambda one: one["from"].resource == self.nurse.username)
+        self.juliet.say_in(self.room, "who is here")
+        await self.nurse.expect(cmd=11, content="who is here")
         return self
 
 
@@ -58,7 +60,7 @@ async def test_a_room_made_from_xmpp_is_a_group(node: Node) -> None:
         heard = await client.expect(lambda one: one["body"] == "good morrow")
         assert heard["from"] == f"{play.room}/{play.nurse.username}"
     play.juliet.say_in(play.room, "hist")
-    assert (await play.nurse.expect(cmd=11))["content"] == "hist"
+    await play.nurse.expect(cmd=11, content="hist")
     _, group = await play.nurse.call("GET", f"/api/groups/{play.gid}")
     assert (group["name"], group["owner"]) == (play.slug, play.owner.id)
 
@@ -122,7 +124,7 @@ async def test_banned_ones_do_not_come_back(node: Node) -> None:
     play.romeo.ask_in(play.room, "romeo")
     error = await play.romeo.expect_presence(lambda one: one["type"] == "error")
     assert error["error"]["condition"] == "forbidden"
-    status, _ = await play.bob.call("POST", f"/api/invitations/{link['code']}")
+    status, _ = await play.bob.call("POST", "/api/join", {"code": link["code"]})
     assert status == 403
     listed = await play.juliet.listed(play.room, affiliation="outcast")
     assert [one["jid"] for one in listed] == [play.bob.jid]
@@ -218,10 +220,12 @@ async def test_mediated_invitations_make_members(node: Node) -> None:
     assert found.find(f"{MUC_USER}reason").text == "a feast"
     assert come.xml.find("{jabber:x:conference}x").get("jid") == play.room
     await tybalt.join(play.room, eve.username)
+    await play.romeo.expect_presence(lambda one: one["from"].resource == eve.username)
     tybalt.plugin["xep_0045"].decline(play.room, play.owner.jid, "no")
     answer = await play.juliet.expect(lambda one: one.xml.find(f".//{MUC_USER}decline") is not None)
     assert answer.xml.find(f".//{MUC_USER}decline").get("from") == eve.jid
-    await tybalt.expect_presence(gone(play.room, eve.username))
+    for client in (tybalt, play.romeo):
+        await client.expect_presence(gone(play.room, eve.username))
     play.romeo.plugin["xep_0045"].invite(play.room, eve.jid, **invite)
     error = await play.romeo.expect(lambda one: one["type"] == "error")
     assert error["error"]["condition"] == "forbidden"
