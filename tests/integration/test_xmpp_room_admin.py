@@ -4,9 +4,8 @@ import pytest
 from slixmpp.exceptions import IqError
 from slixmpp.xmlstream import ET
 
-from tests.support.contacts import block
 from tests.support.groups import members_of
-from tests.support.json_client import JsonClient, fresh_name
+from tests.support.json_client import JsonClient, fresh_name, http
 from tests.support.node import Node
 from tests.support.rooms import MUC, MUC_USER, RoomClient, codes, item, room_of
 
@@ -229,7 +228,7 @@ async def test_mediated_invitations_make_members(node: Node) -> None:
     play.romeo.plugin["xep_0045"].invite(play.room, eve.jid, **invite)
     error = await play.romeo.expect(lambda one: one["type"] == "error")
     assert error["error"]["condition"] == "forbidden"
-    await block(eve, play.owner)
+    await http(play.juliet.node, "PUT", f"/api/blocks/{play.owner.id}", token=eve.token)
     play.juliet.plugin["xep_0045"].invite(play.room, eve.jid, **invite)
     error = await play.juliet.expect(lambda one: one["type"] == "error")
     assert error["error"]["condition"] == "forbidden"

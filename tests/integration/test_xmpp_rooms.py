@@ -130,3 +130,25 @@ async def test_the_subject_is_the_announcement(node: Node) -> None:
     assert (await romeo.expect(has_subject))["subject"] == "ours"
     _, group = await alice.call("GET", f"/api/groups/{gid}")
     assert group["announcement"] == "ours"
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_large_rooms_show_who_is_there_moderates_or_speaks(own_node: Node) -> None:
+    """The affiliation lists have everybody."""
+    own_node.env["TANDEM_XMPP_ROOM_OCCUPANTS"] = "2"
+    own_node.start()
+    alice, bob, romeo, gid, _ = await friends(own_node)
+    carol, dave = await JsonClient.online(own_node), await JsonClient.register(own_node)
+    for user in (carol, dave):
+        await alice.call("POST", f"/api/groups/{gid}/members", {"id": user.id})
+    room = room_of(romeo, gid)
+    alice.close()
+    await romeo.join(room, bob.username)
+    await romeo.settled()
+    shown = {one["from"].resource for one in romeo.presences if one["from"].bare == room}
+    assert shown == {alice.username}
+    assert len(await romeo.listed(room, affiliation="member")) == 3
+    await dave.connect()
+    await dave.say(gid, "I am here", "c1", chat=11)
+    await romeo.expect_presence(lambda one: one["from"].resource == dave.username)
+    await romeo.expect(lambda one: one["body"] == "I am here")
