@@ -143,6 +143,7 @@ class SessionRooms:
                 self._services.rooms.leave(room, self)
                 return
             self.by_local[room.local] = place
+            self._services.rooms.show(room, self._node.user)  # this node may not know it is online
             self._introduce(place, nick)
             limit = self._services.settings.xmpp.room_history
             if wanted.since_ms is not None:
@@ -348,7 +349,7 @@ class SessionRooms:
             return  # it was in the past that was told
         room = place.room
         if message.cmd == GROUP:
-            self._services.rooms.spoke(room, message.userid)
+            self._services.rooms.show(room, about.author)
         if not data.rest:
             nick = self._services.rooms.nick(room, about.author)
             data.rest = rooms.message(

@@ -98,7 +98,7 @@ class Rooms:
     """One per node. ``as_nick``: a name as it can stand in a JID, empty if it cannot.
 
     ``all_up_to``: in groups of more members only those are shown who are ``connected``, who
-    moderate, or who spoke.
+    moderate, or who joined or spoke.
     """
 
     def __init__(
@@ -182,14 +182,13 @@ class Rooms:
         if not room.lookers:
             self._forget(room)
 
-    def spoke(self, room: Room, userid: int) -> None:
-        """Who says something is shown."""
-        if userid not in room.occupants:
-            member = room.group.members.get(userid)
-            user = self._accounts.cached(userid)
-            if member is not None and user is not None and userid in room.nicks:
-                occupant = self._occupant(room.group, member, user.jid, room.nicks[userid])
-                room.occupants[userid] = occupant
+    def show(self, room: Room, user: User) -> None:
+        """Who joins or says something is shown, also in a large group."""
+        if user.id not in room.occupants:
+            member = room.group.members.get(user.id)
+            if member is not None and user.id in room.nicks:
+                occupant = self._occupant(room.group, member, user.jid, room.nicks[user.id])
+                room.occupants[user.id] = occupant
                 for looker in list(room.lookers):
                     looker.on_shifts(room, [Shift(None, occupant)], Note())
 

@@ -3,6 +3,7 @@
 import pytest
 
 from stanzas import ns
+from tests.support.eventually import eventually
 from tests.support.groups import make_group
 from tests.support.json_client import JsonClient
 from tests.support.node import Node
@@ -143,12 +144,38 @@ async def test_large_rooms_show_who_is_there_moderates_or_speaks(own_node: Node)
         await alice.call("POST", f"/api/groups/{gid}/members", {"id": user.id})
     room = room_of(romeo, gid)
     alice.close()
-    await romeo.join(room, bob.username)
-    await romeo.settled()
-    shown = {one["from"].resource for one in romeo.presences if one["from"].bare == room}
-    assert shown == {alice.username}
+
+    async def shown() -> set[str]:
+        """Of the others; a client that is alone in the room has it looked at anew."""
+        romeo.send_presence(pto=f"{room}/{bob.username}", ptype="unavailable")
+        await romeo.settled()
+        romeo.presences.clear()
+        await romeo.join(room, bob.username)
+        return {one["from"].resource for one in romeo.presences if one["from"].bare == room}
+
+    async def carol_is() -> bool:
+        return carol.username in await shown()
+
+    await eventually(carol_is)
+    assert await shown() == {alice.username, carol.username}
     assert len(await romeo.listed(room, affiliation="member")) == 3
     await dave.connect()
     await dave.say(gid, "I am here", "c1", chat=11)
     await romeo.expect_presence(lambda one: one["from"].resource == dave.username)
     await romeo.expect(lambda one: one["body"] == "I am here")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_who_comes_later_into_a_large_room_sees_oneself(own_node: Node) -> None:
+    """And is shown to who looked at it before."""
+    own_node.env["TANDEM_XMPP_ROOM_OCCUPANTS"] = "0"
+    own_node.start()
+    alice, bob = await JsonClient.register(own_node), await JsonClient.register(own_node)
+    gid = await make_group(alice, bob)
+    juliet = await RoomClient(own_node, alice.jid).login()
+    room = room_of(juliet, gid)
+    await juliet.join(room, alice.username)
+    romeo = await RoomClient(own_node, bob.jid).login(presence=False)
+    own = await romeo.join(room, bob.username)
+    assert own["from"].resource == bob.username
+    await juliet.expect_presence(lambda one: one["from"].resource == bob.username)
