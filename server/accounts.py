@@ -15,6 +15,8 @@ from server.settings import Settings
 
 CACHED = 100_000
 """Profiles in memory (about 50 MiB)."""
+AGAIN_S = 1.0
+"""Until a profile that could not be read is read again."""
 FOUND = 20
 """Users that a search answers with."""
 
@@ -296,7 +298,7 @@ class Accounts:
                 user = await self.user(userid)
                 break
             except StorageAway:
-                await asyncio.sleep(1)
+                await asyncio.sleep(AGAIN_S)
         if user is None:
             return
         for node in self._clients.of(userid):

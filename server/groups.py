@@ -24,13 +24,11 @@ from server.group_shapes import (
     member_view,
 )
 from server.limits import Window
-from server.model import GROUP, MAX_ID, Group, Member, Role, clean_text, conversation
+from server.model import GROUP, Group, Member, Role, clean_text, conversation
 from server.ports import Document, End, GroupStore
 from server.settings import Limits
 
 NICK_CHARS = 64
-MUTED_FOR_GOOD = MAX_ID
-"""As ``muted_until``."""
 RANKS: tuple[Role, ...] = ("member", "admin", "owner")
 OWNERS_ONLY = frozenset({"history", "join"})
 """What admins do not change: it opens the group or its past to others."""

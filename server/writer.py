@@ -21,7 +21,7 @@ from server.clients import now_ms
 from server.deliveries import NOTHING_YET, Envelope
 from server.errors import ChatError, StorageAway
 from server.metrics import Metrics
-from server.model import GROUP, SINGLE, Known, Message, Tally, first_id_of
+from server.model import GROUP, SINGLE, Known, Message, Tally, first_id_of, is_group
 from server.ports import End, Inserted, MessageStore, PlaceStore, Stored
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ class Writer:
 
     async def _load_head(self, conv: str) -> None:
         last = await self._messages.last(conv)
-        if last is None and not conv.startswith("g"):
+        if last is None and not is_group(conv):
             await self._places.add(conv, [int(part) for part in set(conv.split("-"))])
         self._heads[conv] = _Head(last)
 

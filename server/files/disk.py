@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -259,7 +260,7 @@ class _DiskReader:
         number, end = self._file.fileno(), start + length
         while start < end:
             wanted = min(CHUNK_BYTES, end - start)
-            chunk = await self._threads.run(lambda: os.pread(number, wanted, start))  # noqa: B023
+            chunk = await self._threads.run(partial(os.pread, number, wanted, start))
             if not chunk:
                 raise StorageAway("the file is shorter than it was")
             yield chunk
