@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from handlers.frames import deflated_frame, frame
-from server.deliveries import Envelope, Event, Passed, Presence
+from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError
 from server.model import Id, Message, User
 
@@ -144,7 +144,7 @@ class JsonCodec:
         return self.ready(passed.json())
 
     def event(self, event: Event) -> bytes | None:
-        return None if type(event.body) is Presence else self.ready(encode(event.body))
+        return self.ready(encode(event.body))
 
     def ack(self, envelope: Envelope) -> bytes | None:
         message = envelope.message

@@ -7,28 +7,39 @@ that keeps the order of a connection's stanzas.
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Protocol, get_args
 
 from handlers.xmpp_codec import XmppCodec, is_own
 from handlers.xmpp_login import Login
+from handlers.xmpp_presence import Attendance
 from handlers.xmpp_queries import Queries
+from handlers.xmpp_relay import Relay
+from handlers.xmpp_resume import Outgoing
+from handlers.xmpp_roster import ContactQueries
 from server.acts import no_such_message
 from server.clients import ClientNode, Pending, Pipe
-from server.deliveries import Presence
+from server.deliveries import (
+    BlockChange,
+    Personal,
+    RosterItem,
+    Stanza,
+    SubscriptionStanza,
+    WebPresence,
+)
 from server.errors import ChatError, Close, StorageAway
 from server.limits import Patience
 from server.model import ACTS, RECEIPT, SINGLE, TYPING, Message, User
-from server.presence import MEMO_CHARS
 from server.services import Services
-from stanzas import jid, messages, ns, presence, replies
+from server.subscriptions import Kind as SubscriptionKind
+from stanzas import jid, messages, ns, replies
 from stanzas.stream import Event, Kind, Stream
-from stanzas.xml import Element, XmlError, attribute, serialise, text
+from stanzas.xml import Element, XmlError, text
 
 log = logging.getLogger(__name__)
 
 _BIND = f"{{{ns.BIND}}}bind"
-_PRIORITY = f"{{{ns.CLIENT}}}priority"
-_ERROR_TYPES = frozenset(("error", "headline"))
+_NEVER_KEPT = frozenset(("error", "headline", "groupchat"))
+_SUBSCRIPTIONS: dict[str, SubscriptionKind] = {kind: kind for kind in get_args(SubscriptionKind)}
 
 
 class Transport(Pipe, Protocol):
@@ -46,6 +57,9 @@ class Transport(Pipe, Protocol):
     def start_tls(self) -> None:
         """Says ``proceed`` and changes to TLS."""
 
+    def adopt(self, session: "XmppSession | None") -> None:
+        """What comes in is for this session from now on; None: for nobody."""
+
     def finish(self, *last_words: str, wait: bool = False) -> None:
         """Sends the last words and closes; ``wait``: after the peer has said its own."""
 
@@ -61,7 +75,10 @@ class XmppNode(ClientNode):
         self.session.deliver(data, message)
 
     def presence(self) -> tuple[str, str]:
-        return self.session.own_presence()
+        return self.session.attendance.spoken()
+
+    def take(self, body: Personal) -> None:
+        self.session.take(body)
 
 
 class XmppSession:
@@ -70,7 +87,7 @@ class XmppSession:
     def __init__(self, services: Services, stream: Stream, transport: Transport) -> None:
         self.services = services
         self.stream = stream
-        self.transport = transport
+        self.transport = Outgoing(self, transport)
         self.domain = services.settings.xmpp.domain
         self.xmlns = transport.codec.xmlns
         self.user: User | None = None
@@ -79,17 +96,18 @@ class XmppSession:
         self.has_queried_archive = False
         self._sid = ""
         self._login = Login(services, transport.is_private)
+        self.attendance = Attendance(self)
+        self.contacts = ContactQueries(self)
+        self.relay = Relay(self)
         self._queries = Queries(self)
-        self._presence = ""
-        self._priority = -1
         self._held: list[tuple[bytes, Message]] | None = None
         self._missed: set[int] = set()
-        self._delivered = self._confirmed = 0
+        self.delivered = self._confirmed = 0
         limit_s = services.settings.limits.login_time_s
         self._login_timer = asyncio.get_running_loop().call_later(limit_s, self._login_too_late)
         self._patience = Patience(services.settings.limits)
         self._is_newcomer = True
-        self._is_closed = False
+        self.is_closed = False
         services.newcomers.enter(transport.address)
 
     @property
@@ -106,6 +124,8 @@ class XmppSession:
         if kind is Kind.STANZA:
             self._confirm()
             return self._stanza(event.element)
+        if kind is Kind.MANAGEMENT:
+            return self.transport.handle(event.element)
         if kind is Kind.OPENED:
             self._check_welcome()
             if self.user is None:
@@ -118,36 +138,67 @@ class XmppSession:
             return self._sasl(event.element)
         else:
             self._confirm()
+            self.transport.number = ""
             self.transport.finish(self.stream.close())
         return None
 
     def fail(self, error: XmlError) -> None:
         """The peer's mistake: the stream error that it gets, and the end."""
         log.debug("stream_failed condition=%s", error.condition)
+        self.transport.number = ""
         detail = str(error) if str(error) != error.condition else ""
         self.transport.finish(*self.stream.error(error.condition, detail))
 
     def end(self, why: Close) -> None:
-        """Our own reason to end the stream."""
+        """Our own reason to end the stream. Who was only silent may come back."""
+        if self.transport.connection is None:
+            self.transport.number = ""
+            asyncio.get_running_loop().call_soon(self._leave)
+            return
+        if why is not Close.SILENT:
+            self.transport.number = ""
         self.transport.finish(*self.stream.error(why.stream_error, why.reason), wait=True)
 
     def on_close(self) -> None:
-        """The connection is gone; called once."""
+        """The connection is gone; called once for each."""
         self._end_login()
-        self._is_closed = True
+        if self.transport.can_hibernate and not self.services.draining:
+            self.transport.hibernate()
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.transport.stop()
         node = self.node
         if node is None:
             return
         self.services.connections.unbind(node)
         self.services.offline.left(node.userid)
-        if self._presence:
-            self._presence = ""
-            self._tell_resources(self._unavailable())
+        self.attendance.leave()
+
+    def continue_as(self, new: "XmppSession") -> None:
+        """Goes on where another session has logged in."""
+        new._end_login()
+        new.is_closed = True
+        self.user, self.stream, self._sid = new.user, new.stream, new._sid
+        self.xmlns = self.transport.codec.xmlns
+        self.stream.is_bound = True
+        if self.node is not None:
+            self.node.sid = new._sid
+
+    async def outdated(self) -> Close | None:
+        """Why the session may not go on."""
+        return None if self.node is None else await self._login.outdated(self.node)
 
     def _confirm(self) -> None:
         """The client said something after it was sent these messages: it has them."""
-        if self._delivered > self._confirmed and self.node is not None:
-            self._confirmed = self._delivered
+        if self.transport.ledger is not None:
+            return  # that tells it exactly
+        if self.delivered > self._confirmed and self.node is not None:
+            self._confirmed = self.delivered
             self.services.offline.moved(self.node.userid, self._confirmed)
 
     def _check_welcome(self) -> None:
@@ -183,12 +234,23 @@ class XmppSession:
     def _stanza(self, stanza: Element) -> Pending:
         name = stanza.tag.rpartition("}")[2]
         asked = replies.origin(stanza)
+        ledger = self.transport.ledger
+        if ledger is None:
+            return self._do(name, stanza, asked)
+        ledger.begin(id(stanza))
+        pending = self._do(name, stanza, asked)
+        if pending is not None:
+            return self.transport.guarded(stanza, pending)
+        self.transport.finish_stanza(stanza)
+        return None
+
+    def _do(self, name: str, stanza: Element, asked: replies.Origin) -> Pending:
         try:
             if name == "message":
                 return self._guarded(self._message(stanza, asked), asked)
             if name == "iq":
                 return self._guarded(self._iq(stanza, asked), asked)
-            return self._presence_stanza(stanza)
+            return self._guarded(self._presence_stanza(stanza, asked), asked)
         except ChatError as error:
             self._refuse(asked, error)
         return None
@@ -205,6 +267,7 @@ class XmppSession:
             self._refuse(asked, ChatError("storage-away"))
 
     def _refuse(self, asked: replies.Origin, error: ChatError) -> None:
+        self.transport.finish_stanza(asked)
         log.debug("stanza_refused name=%s slug=%s", asked.name, error.slug)
         self.services.metrics.error(error.slug)
         self.transport.tell(replies.error(asked, self.me, self.xmlns, error))
@@ -213,11 +276,39 @@ class XmppSession:
             self.end(enough)
 
     def _message(self, stanza: Element, asked: replies.Origin) -> Pending:
-        if stanza.get("type") in _ERROR_TYPES:
-            return None
+        kind = stanza.get("type") or "normal"
+        if kind in _NEVER_KEPT:
+            return self.relay.pass_on(stanza, kind, asked)
         messages.check(stanza)
         said = messages.read(stanza)
-        return None if said is None else self._address_and_submit(said, asked)
+        if said is None:
+            return self.relay.pass_on(stanza, kind, asked)
+        if kind != "chat" and "/" in asked.to:
+            return self._submit_normal(said, asked)
+        return self._address_and_submit(said, asked)
+
+    async def _submit_normal(self, said: messages.Said, asked: replies.Origin) -> None:
+        recipient, resource = await self.recipient(asked.to)
+        if recipient is not None:
+            await self.relay.check_normal(recipient.id, resource)
+        pending = self._address_and_submit(said, asked)
+        if pending is not None:
+            await pending
+
+    async def recipient(self, address: str) -> tuple[User | None, str]:
+        """The account and the resource that a JID names. Raises for what is not of this service."""
+        to = jid.parse(address)
+        if to.domain != self.domain:
+            is_ours = to.domain.endswith(f".{self.domain}")
+            condition = "service-unavailable" if is_ours else "remote-server-not-found"
+            raise ChatError("not-found", "not served here", xmpp=condition)
+        return (await self.find(to.local) if to.local else None), to.resource
+
+    async def find(self, local: str) -> User | None:
+        """The account that a JID's localpart names."""
+        accounts = self.services.accounts
+        known = accounts.cached_id(local)
+        return await (accounts.find(local) if known is None else accounts.user(known))
 
     async def _address_and_submit_cold(
         self, said: messages.Said, asked: replies.Origin, local: str
@@ -256,6 +347,7 @@ class XmppSession:
         if message.cmd == TYPING:
             return self.services.router.typing(message, node)
         if message.cmd == SINGLE and not said.of:
+            self._in_flight(asked)
             return self.services.router.submit(message, node, said.xml, asked)
         return self._submit_of_another(said, node, asked)
 
@@ -276,12 +368,18 @@ class XmppSession:
             message.ref = of.id
         elif message.cmd in ACTS:
             raise no_such_message()
+        self._in_flight(asked)
         if message.cmd in ACTS:
             await services.router.act(message, node, said.xml, asked)
         else:
             pending = services.router.submit(message, node, said.xml, asked)
             if pending is not None:
                 await pending
+
+    def _in_flight(self, asked: replies.Origin) -> None:
+        """The stanza counts when the router has answered (see :class:`handlers.xmpp_codec`)."""
+        if self.transport.ledger is not None:
+            self.transport.ledger.also(id(asked))
 
     def _cannot_reach(self, asked: replies.Origin, domain: str) -> None:
         ours = domain.endswith(f".{self.domain}")
@@ -293,13 +391,22 @@ class XmppSession:
     def _iq(self, stanza: Element, asked: replies.Origin) -> Pending:
         kind = stanza.get("type")
         if kind in ("result", "error"):
-            return None
+            return self.relay.iq(stanza, kind, asked) if self._is_full(asked.to) else None
         if kind not in ("get", "set") or not asked.id or len(stanza) != 1:
             raise ChatError("bad-field", "an iq needs a type, an id and one child")
         child = stanza[0]
         if child.tag == _BIND and kind == "set":
             return self._bind(child, asked)
+        if self._is_full(asked.to):
+            return self.relay.iq(stanza, kind, asked)
         return self._queries.handle(kind, child, asked)
+
+    def _is_full(self, to: str) -> bool:
+        """Whether it is the full JID of an account's resource."""
+        if "/" not in to:
+            return False
+        address = jid.parse(to)
+        return bool(address.local and address.resource) and address.domain == self.domain
 
     async def _bind(self, bind: Element, asked: replies.Origin) -> None:
         if self.node is not None or self.user is None:
@@ -309,9 +416,15 @@ class XmppSession:
             raise ChatError("bad-field", "not a resource")
         services, user = self.services, self.user
         services.addresses.check(self.transport.address)
+        for other in services.clients.of(user.id):
+            # Asleep under this name: its client has come without it.
+            if not isinstance(other, XmppNode) or other.resource != wanted:
+                continue
+            if other.session.transport.connection is None:
+                other.session._leave()
         await services.connections.arrive(user.id)
         key, resource = await services.connections.claim(user, wanted)
-        if self._is_closed:
+        if self.is_closed:
             services.connections.disclaim(key, user.id)
             return
         node = XmppNode(
@@ -338,63 +451,41 @@ class XmppSession:
 
     # Presence, and what waited for it.
 
-    def _presence_stanza(self, stanza: Element) -> Pending:
-        """One's own presence; directed presence and subscriptions have nobody to go to yet."""
-        kind = stanza.get("type")
-        if stanza.get("to") or kind not in (None, "unavailable"):
-            return None
-        first, could_receive = not self._presence, self._priority >= 0
-        if kind == "unavailable":
-            self._presence, self._priority = "", -1
-            if first:
-                return None
-            self._show("offline")
-            return self._announce(self._unavailable())
-        self._priority = _priority(stanza)
-        self._presence = self._stamped(stanza)
-        self._show(*presence.shown(stanza, MEMO_CHARS))
-        may_receive = self._priority >= 0 and not could_receive
-        if may_receive:
-            self._held = []
-        return self._announce(self._presence, first, may_receive)
+    def _presence_stanza(self, stanza: Element, asked: replies.Origin) -> Pending:
+        kind = stanza.get("type") or ""
+        if kind in _SUBSCRIPTIONS:
+            return self.contacts.subscription(_SUBSCRIPTIONS[kind], asked)
+        if kind == "probe":
+            return self.attendance.probe(asked)
+        if kind == "error":
+            return self.relay.pass_on(stanza, kind, asked) if asked.to else None
+        if kind not in ("", "unavailable"):
+            raise ChatError("bad-field", "no such type of presence")
+        if asked.to:
+            return self.attendance.direct(stanza, kind, asked)
+        return self.attendance.handle(stanza, kind)
 
-    def _show(self, state: str, memo: str = "") -> None:
-        if self.node is not None:
-            self.services.presence.show(self.node, state, memo)
-
-    async def _announce(
-        self, presence: str, first: bool = False, may_receive: bool = False
-    ) -> None:
-        """Tells one's own resources on all nodes, and the first time hears of theirs."""
-        node, registry = self.node, self.services.connections.registry
-        if node is None:
-            return
-        if registry is not None:
-            # In the book before it is said: whoever is not there to hear it reads it.
-            await registry.present(node, *self.own_presence())
-        self._tell_resources(presence)
-        if first:
-            for other in self._available_sessions():
-                if other is not self:
-                    self._tell_presence(other._presence)
-            if registry is not None:
-                for theirs in await registry.presences(node.userid):
-                    self._tell_presence(theirs)
-        if may_receive:
-            await self._deliver_missed()
-
-    def own_presence(self) -> tuple[str, str]:
-        """For the registry; both empty while the session is not available."""
-        return (self._presence, self._unavailable()) if self._presence else ("", "")
+    def take(self, body: Personal) -> None:
+        """The router's: what the session has to put into its own words."""
+        if isinstance(body, Stanza):
+            self.relay.take(body)
+        elif isinstance(body, RosterItem | BlockChange):
+            self.contacts.take(body)
+        elif isinstance(body, WebPresence | SubscriptionStanza):
+            self.attendance.take(body)
 
     def hint(self, data: bytes) -> None:
-        """The router's: a presence, ready to be written."""
-        if self._presence:
+        """The router's: a receipt or what is being typed, ready to be written."""
+        if self.attendance.stanza:
             self.transport.send(data)
+
+    def hold(self) -> None:
+        """Live messages wait from now on, until what was missed is delivered."""
+        self._held = []
 
     def deliver(self, data: bytes, message: Message) -> None:
         """The router's: a live message, ready to be written."""
-        if self.node is None or self._priority < 0:
+        if self.node is None or self.attendance.priority < 0:
             return
         if is_own(message, self.node.userid) and not self.carbons:
             return
@@ -405,10 +496,10 @@ class XmppSession:
             # It was in the history before it was given out live.
             self._missed.discard(message.id)
             return
+        self.delivered = message.id
         self.transport.send(data)
-        self._delivered = message.id
 
-    async def _deliver_missed(self) -> None:
+    async def deliver_missed(self) -> None:
         """What came while no resource took messages; live ones are held until it is through."""
         node, services = self.node, self.services
         if node is None:
@@ -432,6 +523,7 @@ class XmppSession:
                         xmlns=self.xmlns,
                         delayed_by=self.domain,
                     )
+                    self.delivered = max(self.delivered, message.id)
                     self.transport.tell(stanza)
                     self._missed.add(message.id)
                     last = message.id
@@ -440,41 +532,6 @@ class XmppSession:
             log.info("missed_messages_not_read user=%d", node.userid)
         finally:
             held, self._held = self._held or [], None
-            self._delivered = max(self._delivered, last)
+            self.delivered = max(self.delivered, last)
             for data, message in held:
                 self.deliver(data, message)
-
-    def _available_sessions(self) -> "list[XmppSession]":
-        if self.node is None:
-            return []
-        return [
-            node.session
-            for node in self.services.clients.of(self.node.userid)
-            if isinstance(node, XmppNode) and node.session._presence
-        ]
-
-    def _tell_resources(self, presence: str) -> None:
-        if self.node is not None:
-            body = Presence(self.node.user.jid, presence)
-            self.services.router.notify((self.node.userid,), body)
-
-    def _tell_presence(self, presence: str) -> None:
-        """``presence`` has the place of its namespace and recipient left open."""
-        bare = self.node.user.jid if self.node else ""
-        head = f"<presence{self.xmlns} to='{attribute(bare)}'"
-        self.transport.tell(head + presence)
-
-    def _stamped(self, stanza: Element) -> str:
-        inside = "".join(serialise(child) for child in stanza)
-        return f" from='{attribute(self.me)}'>{inside}</presence>"
-
-    def _unavailable(self) -> str:
-        return f" from='{attribute(self.me)}' type='unavailable'/>"
-
-
-def _priority(stanza: Element) -> int:
-    """RFC 6121 section 4.7.2.3: -128 to 127, 0 when absent or no number."""
-    try:
-        return max(-128, min(127, int(stanza.findtext(_PRIORITY) or "0")))
-    except ValueError:
-        return 0

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from handlers.frames import deflated_frame, frame
-from server.deliveries import Envelope, Event, Passed, Presence
+from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError
 from server.model import SINGLE, Message, User
 from stanzas import carbons, messages, ns, replies
-from stanzas.xml import attribute
 
 CLIENT_NAMESPACE = f" xmlns='{ns.CLIENT}'"
 
@@ -54,27 +53,29 @@ class XmppCodec:
         return self.ready(carbons.sent(stanza, viewer.jid, self.xmlns) if is_carbon else stanza)
 
     def event(self, event: Event) -> bytes | None:
-        """Presence of one's own other resources, and what 1:1 conversations have of receipts and
-        typing; the other hints have no XMPP form yet."""
+        """What 1:1 conversations have of receipts and typing; what else there is to say to XMPP
+        clients is :class:`server.deliveries.Personal`."""
         body = event.body
-        if type(body) is Message:
-            if body.chat != SINGLE or event.author is None:
-                return None
-            hint = messages.from_hint(
-                body, sender=event.author.jid, name=event.name, xmlns=self.xmlns
-            )
-            return None if hint is None else self.ready(hint)
-        if type(body) is not Presence:
+        if type(body) is not Message or body.chat != SINGLE or event.author is None:
             return None
-        return self.ready(f"<presence{self.xmlns} to='{attribute(body.to)}'{body.rest}")
+        hint = messages.from_hint(body, sender=event.author.jid, name=event.name, xmlns=self.xmlns)
+        return None if hint is None else self.ready(hint)
 
     def ack(self, envelope: Envelope) -> bytes | None:
-        """XMPP has no ack of its own; stream management comes later."""
+        """XMPP has no ack of its own, but a count (XEP-0198)."""
+        _done(envelope)
         return None
 
     def error(self, envelope: Envelope, error: ChatError) -> bytes | None:
+        _done(envelope)
         me = f"{envelope.author.jid}/{envelope.node.resource}"
         return self.ready(replies.error(envelope.origin, me, self.xmlns, error))
+
+
+def _done(envelope: Envelope) -> None:
+    session = getattr(envelope.node, "session", None)
+    if session is not None:
+        session.transport.finish_stanza(envelope.origin)
 
 
 def is_own(message: Message, userid: int) -> bool:

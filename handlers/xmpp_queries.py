@@ -8,7 +8,19 @@ from server.clients import Pending, now_ms
 from server.errors import ChatError
 from server.model import User
 from server.ports import Stored
-from stanzas import archive, carbons, disco, jid, messages, ns, replies, roster, rsm, time, version
+from stanzas import (
+    archive,
+    blocking,
+    carbons,
+    disco,
+    jid,
+    messages,
+    ns,
+    replies,
+    rsm,
+    time,
+    version,
+)
 from stanzas.replies import Origin
 from stanzas.xml import Element
 
@@ -30,11 +42,18 @@ class Queries:
             ("get", f"{{{ns.PING}}}ping"): self._nothing,
             ("get", f"{{{ns.VERSION}}}query"): self._version,
             ("get", f"{{{ns.TIME}}}time"): self._time,
-            ("get", f"{{{ns.ROSTER}}}query"): self._roster,
+            ("get", f"{{{ns.ROSTER}}}query"): session.contacts.get,
+            ("set", f"{{{ns.ROSTER}}}query"): session.contacts.set,
+            ("get", blocking.LIST): session.contacts.blocklist,
+            ("set", blocking.BLOCK): session.contacts.block,
+            ("set", blocking.UNBLOCK): session.contacts.unblock,
             ("get", f"{{{ns.DISCO_INFO}}}query"): self._info,
             ("get", f"{{{ns.DISCO_ITEMS}}}query"): self._items,
             ("get", f"{{{ns.ARCHIVE}}}query"): self._archive_form,
             ("set", f"{{{ns.ARCHIVE}}}query"): self._archive,
+            ("get", f"{{{ns.ARCHIVE}}}metadata"): self._archive_edges,
+            ("get", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
+            ("set", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
             ("set", carbons.ENABLE): self._carbons_on,
             ("set", carbons.DISABLE): self._carbons_off,
         }
@@ -83,10 +102,6 @@ class Queries:
         self._reply(asked, time.answer(now_ms()))
         return None
 
-    def _roster(self, _: Element, asked: Origin) -> Pending:
-        self._reply(asked, roster.answer())
-        return None
-
     def _info(self, query: Element, asked: Origin) -> Pending:
         if disco.has_node(query):
             raise ChatError("not-found", "no such node")
@@ -114,6 +129,23 @@ class Queries:
         self._reply(asked, archive.form())
         return None
 
+    def _archive_preferences(self, _: Element, asked: Origin) -> Pending:
+        if not self._is_own_account(asked.to):
+            raise ChatError("not-allowed", "not your archive")
+        self._reply(asked, archive.preferences())
+        return None
+
+    async def _archive_edges(self, _: Element, asked: Origin) -> None:
+        node = self._session.node
+        if node is None or not self._is_own_account(asked.to):
+            raise ChatError("not-allowed", "not your archive")
+        edges = await self._session.services.history.archive_edges(node.userid)
+        told = None
+        if edges is not None:
+            first, last = edges
+            told = (first.id, first.ts), (last.id, last.ts)
+        self._reply(asked, archive.metadata(told))
+
     def _archive(self, query: Element, asked: Origin) -> Pending:
         if not self._is_own_account(asked.to):
             raise ChatError("not-allowed", "not your archive")
@@ -134,22 +166,29 @@ class Queries:
             if partner is None:
                 self._reply(asked, archive.fin(True, rsm.answer(None, None, 0, 0)))
                 return
-        page = await services.history.archive(
-            node.userid,
-            with_user=partner.id if partner else None,
-            start_ms=query.start_ms,
-            end_ms=query.end_ms,
-            after_id=wanted.after,
-            before_id=wanted.before,
-            limit=wanted.limit,
-            newest_first_page=wanted.last,
-        )
+        if query.ids is not None:
+            page = await services.history.archived(
+                node.userid, query.ids, partner.id if partner else None
+            )
+        else:
+            page = await services.history.archive(
+                node.userid,
+                with_user=partner.id if partner else None,
+                start_ms=query.start_ms,
+                end_ms=query.end_ms,
+                after_id=wanted.after,
+                before_id=wanted.before,
+                limit=wanted.limit,
+                newest_first_page=wanted.last,
+                above_id=query.after_id,
+                below_id=query.before_id,
+            )
         people = await services.accounts.users(
             userid
             for entry in page.entries
             for userid in (entry.message.userid, entry.message.dstid)
         )
-        for entry in page.entries:
+        for entry in reversed(page.entries) if query.is_flipped else page.entries:
             session.transport.tell(self._entry(entry, query.queryid, people, node.user.jid))
         first = page.entries[0].message.id if page.entries else None
         last = page.entries[-1].message.id if page.entries else None

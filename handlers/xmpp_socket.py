@@ -65,28 +65,33 @@ class XmppSocket:
         self._wire = wire
         self._is_private = is_private
         self._stream = Stream(services.settings.xmpp.domain, *bounds(services), websocket=True)
-        self._session = XmppSession(services, self._stream, self)
+        self._session: XmppSession | None = XmppSession(services, self._stream, self)
 
     # A wire's session.
 
     def on_message(self, payload: bytes) -> Pending:
+        session = self._session
+        if session is None:
+            return None
         try:
             for event in self._stream.receive(payload):
-                pending = self._session.handle(event)
+                pending = session.handle(event)
                 if pending is not None:
                     return self._failing(pending)
         except XmlError as error:
-            self._session.fail(error)
+            session.fail(error)
         return None
 
     async def _failing(self, pending: Awaitable[None]) -> None:
         try:
             await pending
         except XmlError as error:
-            self._session.fail(error)
+            if self._session is not None:
+                self._session.fail(error)
 
     def on_close(self) -> None:
-        self._session.on_close()
+        if self._session is not None:
+            self._session.on_close()
 
     # A session's transport.
 
@@ -95,6 +100,9 @@ class XmppSocket:
 
     def tell(self, xml: str) -> None:
         self._wire.send(self.codec.ready(xml))
+
+    def adopt(self, session: XmppSession | None) -> None:
+        self._session = session
 
     def start_tls(self) -> None:
         """Not over WebSocket: TLS is below it."""
@@ -112,7 +120,8 @@ class XmppSocket:
         self._wire.send(data)
 
     def end(self, why: Close) -> None:
-        self._session.end(why)
+        if self._session is not None:
+            self._session.end(why)
 
     def abort(self) -> None:
         self._wire.abort()

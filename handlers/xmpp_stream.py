@@ -134,6 +134,9 @@ class XmppConnection(Pipe):
         if not wait:
             self.drop()
 
+    def adopt(self, session: XmppSession | None) -> None:
+        self._session = session
+
     def end(self, why: Close) -> None:
         if self._session is not None:
             self._session.end(why)
@@ -183,6 +186,9 @@ class XmppConnection(Pipe):
             return
         try:
             while not self.pauses and not self.closing_at:
+                session = self._session  # another one's, when that is resumed
+                if session is None:
+                    return
                 if self._coming is None:
                     if not self._later:
                         return
@@ -195,7 +201,8 @@ class XmppConnection(Pipe):
                 if pending is not None:
                     self.wait_for(self._failing(pending))
         except XmlError as error:
-            session.fail(error)
+            if session is not None:
+                session.fail(error)
         if self.closing_at:
             # Only the peer's own end is of interest now.
             if any(b"</stream:stream>" in data for data in self._later):

@@ -229,6 +229,15 @@ class Accounts:
                 users[document["_id"]] = self.remember(document)
         return users
 
+    async def former_jids(self, userid: int) -> list[str]:
+        """Under which bare JIDs an account, or one that is deleted, may still be known."""
+        document = await self._store.by_id(userid)
+        if document is None:
+            return []
+        now = "" if "deleted" in document else self._user(document).jid
+        names = [*(one["name"] for one in document.get("former") or ()), str(userid)]
+        return [jid for name in names if (jid := f"{name}@{self._domain}") != now]
+
     async def find(self, localpart: str) -> User | None:
         """The account that a JID's localpart names: a username in any case, or an id's digits."""
         if _DIGITS.fullmatch(localpart):

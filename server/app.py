@@ -17,6 +17,7 @@ import uvloop
 from handlers.http import listen_http
 from handlers.hygiene import install_log_hygiene
 from handlers.pipe import keeper
+from handlers.xmpp_presence import farewells
 from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.acts import Acts
@@ -31,7 +32,7 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
-from server.deliveries import Presence
+from server.deliveries import BlockChange, RosterItem, Stanza, SubscriptionStanza, WebPresence
 from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
 from server.export import Exports, group_messages_of, messages_of
@@ -73,7 +74,18 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """See ``gc.set_threshold``: nothing that happens often makes cycles."""
-BODIES = (Message, GroupChange, Presence, ConversationSet, ContactChange, PresenceHint)
+BODIES = (
+    Message,
+    GroupChange,
+    Stanza,
+    ConversationSet,
+    ContactChange,
+    PresenceHint,
+    WebPresence,
+    SubscriptionStanza,
+    RosterItem,
+    BlockChange,
+)
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
 """How long clients have to close after they were told that the server stops."""
@@ -245,6 +257,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         store.presences,
         registry,
         watchers=lambda userid: contacts.watchers(userid),
+        users=accounts.users,
         notify=router.notify,
     )
     contacts = Contacts(
@@ -256,6 +269,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         notify=router.notify,
         changes=changes,
     )
+    profiles.readdress = contacts.rosters.readdress
     if audience is None or registry is None:
         bus.listen(router.give_out, changes.poked, lambda: None)
         presence.start()
@@ -272,6 +286,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         stack.push_async_callback(sequence.close)
         metrics.bus, metrics.sequence = bus, sequence
         registry.settle = presence.settle
+        registry.watchers = contacts.watchers
         tails = Tails(
             store.tails,
             registry.node_id,
@@ -502,6 +517,7 @@ async def _drain(services: Services) -> bool:
     for pipe in list(pipes):
         pipe.abort()
     await asyncio.sleep(0)
+    await farewells(GOODBYE_S)
     return drained
 
 

@@ -43,6 +43,10 @@ class Blocks:
                 self._cache[userid] = known
         return known
 
+    async def read(self, userid: int) -> list[int]:
+        """As :meth:`load`, without what this node may not have heard of yet."""
+        return await self._store.of_user(userid)
+
     def check(self, sender: int, recipient: int) -> bool:
         """Whether it is known that the one may send to the other; False: ask :meth:`look`.
 
@@ -108,4 +112,7 @@ def _check(sender: int, recipient: int, mine: frozenset[int], theirs: frozenset[
     if recipient in mine:
         raise ChatError("blocked", "you have blocked this user")
     if sender in theirs:
-        raise ChatError("not-allowed", "this user does not take your messages")
+        # Over XMPP it is the answer that one gets of who is not there.
+        raise ChatError(
+            "not-allowed", "this user does not take your messages", xmpp="service-unavailable"
+        )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
-from server.deliveries import Envelope, Event, Passed
+from server.deliveries import Envelope, Event, Passed, Personal
 from server.errors import ChatError, Close
 from server.model import Message, Shown, User
 
@@ -112,8 +112,11 @@ class ClientNode:
         self.send(data)
 
     def presence(self) -> tuple[str, str]:
-        """An XMPP session's presence, and what ends it; see :class:`server.deliveries.Presence`."""
+        """An XMPP session's presence, and what ends it; see :class:`server.deliveries.Stanza`."""
         return "", ""
+
+    def take(self, body: Personal) -> None:
+        """A hint that an XMPP session puts into its own words; others have none for it."""
 
     def end(self, why: Close) -> None:
         self.pipe.end(why)

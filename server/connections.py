@@ -7,7 +7,7 @@ from server.clients import AddressCounter, ClientMap, ClientNode
 from server.errors import Close
 from server.last_seen import LastSeen
 from server.metrics import Metrics
-from server.model import User
+from server.model import WEB, User
 from server.presence import Presences
 from server.registry import Registry
 
@@ -43,6 +43,8 @@ class Connections:
 
     async def claim(self, user: User, wanted: str) -> tuple[str, str]:
         """A key, empty where none is needed, and a resource that no other connection has."""
+        if wanted == WEB:
+            wanted = f"{wanted}-{secrets.token_hex(4)}"
         if self.registry is not None:
             return await self.registry.claim(user, wanted)
         taken = {node.resource for node in self._clients.of(user.id)}
@@ -50,6 +52,15 @@ class Connections:
         while resource in taken:
             resource = f"{wanted or 'r'}-{secrets.token_hex(4)}"
         return "", resource
+
+    async def has(self, userid: int, resource: str) -> bool:
+        """Whether the user has an XMPP connection of this name. Raises ``StorageAway``."""
+        if any(node.resource == resource for node in self._clients.of(userid)):
+            return True
+        if self.registry is None:
+            return False
+        found = await self.registry.connections([userid])
+        return any(each.get("resource") == resource for each in found)
 
     def disclaim(self, key: str, userid: int) -> None:
         """The connection was gone before it was bound."""

@@ -3,14 +3,14 @@
 It is XMPP's roster (RFC 6121) as well. What two users are to each other is one document, so both
 sides change at once::
 
-    {_id: "<lower id>-<higher id>", users: [both], sees: [], asks: [], items: {}, since}
+    {_id: "<lower id>-<higher id>", users: [both], sees: [], asks: [], offers: [], items: {}, since}
 
-``sees``: who of the two sees the other's presence. ``asks``: who asked to, and waits. ``items``:
-who has the other in the own list, user id → ``{name, groups}``. For a user A and the other B, RFC
-6121's ``to`` is A in ``sees`` and ``from`` is B in it; "pending out" (``ask``) is A in ``asks``
-and "pending in" is B. Over JSON only the mutual form is made: both see each other, or one asks.
+``sees``, ``asks`` and ``offers``: see :mod:`server.subscriptions`. ``items``: who has the other in
+the own list, user id → ``{name, groups, kept}``; what is ``kept`` stays when the other removes the
+contact, as in RFC 6121. Over JSON only the mutual form is made: both see each other, or one asks.
 """
 
+import copy
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal
 
@@ -20,12 +20,15 @@ from server.accounts import Accounts
 from server.blocks import Blocks
 from server.changes import Changes
 from server.clients import now_ms
+from server.deliveries import BlockChange, SubscriptionStanza
 from server.errors import ChatError
 from server.limits import Window
 from server.model import OFFLINE, SINGLE, State, User, clean_text, conversation
 from server.ports import ContactStore, Document
 from server.presence import Presences
+from server.roster import Rosters, bond_of, other_of
 from server.settings import Limits
+from server.subscriptions import Bond, Kind, step
 
 CACHED = 20_000
 """Users of whom is known who sees them; a hundred contacts are about 4 KB."""
@@ -85,6 +88,7 @@ class Contacts:
         self._presence = presence
         self._notify = notify
         self._changes = changes
+        self.rosters = Rosters(store, accounts, blocks, notify)
         self._asked = Window(limits.contact_requests_per_hour * limits.rate_scale, 3600)
         self._forgotten = 0
         self._watchers: dict[int, tuple[int, ...]] = {}
@@ -99,7 +103,7 @@ class Contacts:
         pairs = {
             other: pair
             for pair in await self._store.of_user(userid)
-            if (other := _other(pair, userid)) > after and _is_shown(pair, userid, blocked)
+            if (other := other_of(pair, userid)) > after and _is_shown(pair, userid, blocked)
         }
         page = {other: pairs[other] for other in sorted(pairs)[:limit]}
         return await self._views(userid, page), len(pairs) > limit
@@ -125,12 +129,8 @@ class Contacts:
             elif other in pair["asks"]:
                 await self._agree(pair, userid)
                 outcome = "accepted"
-            elif userid in pair["asks"]:
-                outcome = None
             else:
-                await self._check_request(userid, other, pair)
-                pair["asks"] = [userid]
-                outcome = "request"
+                outcome = await self._ask(pair, userid, other)
             item = _item(pair, userid)
             if name is not None:
                 item["name"] = name
@@ -140,8 +140,18 @@ class Contacts:
         if outcome == "request":
             self._asked.count(str(userid))
             await self._tell_other(userid, other, "request")
+            await self._tell_xmpp(userid, other, "subscribe")
         elif outcome == "accepted":
             await self._met(userid, other)
+
+    async def _ask(self, pair: Document, userid: int, other: int) -> ContactEvent | None:
+        """Offers both directions, and asks for the one that is not there yet."""
+        bond = bond_of(pair)
+        if userid not in bond.asks and userid not in bond.sees:
+            await self._check_request(userid, other, pair)
+        asks = bond.asks | ({userid} - bond.sees)
+        _set(pair, bond._replace(asks=asks, offers=bond.offers | {userid}))
+        return "request" if asks != bond.asks else None
 
     async def accept(self, userid: int, other: int) -> None:
         """Agrees with who asked. Again is no change.
@@ -175,13 +185,77 @@ class Contacts:
 
         await self._change(userid, other, name_it)
 
+    async def keep(self, userid: int, other: int, name: str, groups: Collection[str]) -> None:
+        """Sets what one's own list has of the other, whatever the two are to each other.
+
+        Raises ``too-long``, ``bad-field``, ``invalid`` for oneself.
+        """
+        name = clean_text(name, "name", NAME_CHARS)
+        await self._check(userid, other, may_be_blocked=True)
+
+        async def keep_it(pair: Document) -> None:
+            await self._check_room(userid, pair)
+            _item(pair, userid).update(name=name, groups=sorted(groups), kept=True)
+
+        await self._change(userid, other, keep_it)
+
+    async def subscription(self, userid: int, other: int, kind: Kind) -> None:
+        """The user sends the other a presence of this kind (RFC 6121 section 3).
+
+        Raises ``invalid``, ``blocked``, ``too-long``, ``slow-down``.
+        """
+        await self._check(userid, other)
+        before, done = Bond(), step(Bond(), kind, userid, other)
+
+        async def take_step(pair: Document) -> None:
+            nonlocal before, done
+            before = bond_of(pair)
+            done = step(before, kind, userid, other)
+            if done.bond == before:
+                return
+            if userid in done.bond.asks - before.asks:
+                await self._check_request(userid, other, pair)
+            if kind in ("subscribe", "subscribed"):
+                await self._check_room(userid, pair)
+                _item(pair, userid)["kept"] = True
+            _set(pair, done.bond)
+
+        await self._change(userid, other, take_step)
+        now = done.bond
+        if userid in now.asks - before.asks:
+            self._asked.count(str(userid))
+        if done.passed:
+            await self._tell_xmpp(userid, other, kind)
+        if done.answer is not None:
+            await self._tell_xmpp(other, userid, done.answer)
+        await self._tell_steps(userid, other, before, now)
+
     async def remove(self, userid: int, other: int) -> None:
         """Ends it for both: a contact, one's own request, or the other's, which is refused."""
-        while not await self._store.remove(await self._shown_pair(userid, other)):
-            pass  # somebody changed it meanwhile
-        await self._changes.add("contacts", userids=[userid, other])
+        before = Bond()
+
+        async def end(pair: Document) -> None:
+            nonlocal before
+            blocked = await self._blocks.load(userid)
+            if not _is_shown(pair, userid, blocked) and str(userid) not in pair["items"]:
+                raise ChatError("no-such-user", "not a contact of yours")
+            before = bond_of(pair)
+            _set(pair, Bond())
+            items = pair["items"]
+            items.pop(str(userid), None)
+            if not items.get(str(other), {}).get("kept"):
+                items.pop(str(other), None)
+
+        await self._change(userid, other, end)
+        if before == Bond():
+            return
         self._notify((userid,), ContactChange("removed", other))
         await self._tell_other(userid, other, "removed")
+        if userid in before.sees | before.asks:
+            await self._tell_xmpp(userid, other, "unsubscribe")
+        if other in before.sees | before.asks:
+            await self._tell_xmpp(userid, other, "unsubscribed")
+        await self._hide_from(userid, other, before.sees)
 
     async def block(self, userid: int, other: int) -> None:
         """Nothing but groups' messages comes from ``other`` any more, who is not told.
@@ -196,12 +270,14 @@ class Contacts:
             raise ChatError("too-long", f"at most {self._most} blocked users")
         for shown, viewer in sights:
             await self._presence.hide(shown, viewer)
+        await self._tell_block(userid, other, True)
 
     async def unblock(self, userid: int, other: int) -> None:
         """Takes a :meth:`block` back. Raises ``invalid``. Again is no change."""
         await self._check(userid, other, may_be_blocked=True)
-        if other in await self._blocks.load(userid):
+        if other in await self._blocks.read(userid):
             await self._blocks.remove(userid, other)
+            await self._tell_block(userid, other, False)
             await self._introduce(userid, other)
 
     async def watchers(self, userid: int) -> tuple[int, ...]:
@@ -225,8 +301,13 @@ class Contacts:
 
     async def forget_user(self, userid: int) -> None:
         """The account is deleted: it is nobody's contact any more, and on nobody's list."""
-        others = [_other(pair, userid) for pair in await self._store.of_user(userid)]
+        others = [
+            other_of(pair, userid)
+            for pair in await self._store.of_user(userid)
+            if pair["sees"] or pair["asks"]
+        ]
         blockers = set(await self._blocks.blockers(userid))
+        await self.rosters.readdress(userid)
         await self._store.forget(userid)
         await self._blocks.forget_user(userid)
         if others:
@@ -239,7 +320,7 @@ class Contacts:
         blocked = await self._blocks.load(userid)
         contacts = [
             {
-                "id": _other(pair, userid),
+                "id": other_of(pair, userid),
                 "state": _state(pair, userid),
                 "since": pair["since"],
                 **pair["items"].get(str(userid), {}),
@@ -281,7 +362,8 @@ class Contacts:
 
     async def _agree(self, pair: Document, userid: int) -> None:
         await self._check_room(userid, pair)
-        pair["sees"], pair["asks"], pair["since"] = list(pair["users"]), [], now_ms()
+        _set(pair, Bond(sees=frozenset(pair["users"])))
+        pair["since"] = now_ms()
         for each in pair["users"]:
             _item(pair, each)
 
@@ -315,18 +397,63 @@ class Contacts:
                 "users": sorted((userid, other)),
                 "sees": [],
                 "asks": [],
+                "offers": [],
                 "items": {},
                 "since": now_ms(),
             }
+            before = copy.deepcopy(pair)
             outcome = await act(pair)
-            if await self._store.put(pair):
+            if pair == before or await self._write(pair):
+                if pair["sees"] != before["sees"]:
+                    await self._changes.add("contacts", userids=[userid, other])
+                await self.rosters.push(before, pair)
                 return outcome
 
+    async def _write(self, pair: Document) -> bool:
+        """Stores it, or removes what says nothing any more. False: somebody was quicker."""
+        if pair["sees"] or pair["asks"] or pair["items"]:
+            return await self._store.put(pair)
+        return "v" not in pair or await self._store.remove(pair)
+
     async def _met(self, userid: int, other: int) -> None:
-        await self._changes.add("contacts", userids=[userid, other])
         self._notify((userid,), ContactChange("accepted", other))
         await self._tell_other(userid, other, "accepted")
+        await self._tell_xmpp(userid, other, "subscribed")
         await self._introduce(userid, other)
+
+    async def _tell_steps(self, userid: int, other: int, before: Bond, now: Bond) -> None:
+        """JSON clients of what a step changed, and both kinds of whose presence they see now."""
+        both = {userid, other}
+        event: ContactEvent | None = None
+        if now.sees >= both > before.sees:
+            event = "accepted"
+        elif before.sees >= both > now.sees or before.asks - now.asks - now.sees:
+            event = "removed"
+        if userid in now.asks - before.asks:
+            await self._tell_other(userid, other, "request")
+        elif event is not None:
+            self._notify((userid,), ContactChange(event, other))
+            await self._tell_other(userid, other, event)
+        for viewer in now.sees - before.sees:
+            shown = other if viewer == userid else userid
+            if viewer in await self.watchers(shown):
+                await self._presence.introduce(shown, viewer)
+        await self._hide_from(userid, other, before.sees - now.sees)
+
+    async def _hide_from(self, one: int, other: int, viewers: Collection[int]) -> None:
+        for viewer in viewers:
+            await self._presence.hide_resources(other if viewer == one else one, viewer)
+
+    async def _tell_xmpp(self, userid: int, other: int, kind: Kind) -> None:
+        """As :meth:`_tell_other`, XMPP clients."""
+        user = await self._accounts.user(userid)
+        if user is not None and userid not in await self._blocks.load(other):
+            self._notify((other,), SubscriptionStanza(user.jid, kind))
+
+    async def _tell_block(self, userid: int, other: int, blocked: bool) -> None:
+        user = await self._accounts.user(other)
+        if user is not None:
+            self._notify((userid,), BlockChange([user.jid], blocked))
 
     async def _tell_other(self, userid: int, other: int, event: ContactEvent) -> None:
         """Of what a user did, unless the other has blocked that user."""
@@ -343,25 +470,27 @@ class Contacts:
         return [(a, b) for a, b in both_ways if b in await self.watchers(a)]
 
 
-def _other(pair: Document, userid: int) -> int:
-    low, high = pair["users"]
-    return int(low if userid == high else high)
-
-
 def _item(pair: Document, userid: int) -> Document:
     item: Document = pair["items"].setdefault(str(userid), {"name": "", "groups": []})
     return item
 
 
+def _set(pair: Document, bond: Bond) -> None:
+    for name, users in bond._asdict().items():
+        pair[name] = sorted(users)
+
+
 def _state(pair: Document, userid: int) -> ContactState:
     if len(pair["sees"]) == len(pair["users"]):
         return "both"
-    return "pending" if _other(pair, userid) in pair["asks"] else "requested"
+    return "pending" if other_of(pair, userid) in pair["asks"] else "requested"
 
 
 def _is_shown(pair: Document, userid: int, blocked: Collection[int]) -> bool:
-    """Requests of blocked users are not, until they are unblocked."""
-    return _state(pair, userid) != "pending" or _other(pair, userid) not in blocked
+    """Requests of blocked users are not, until they are unblocked; nor names alone."""
+    if not pair["sees"] and not pair["asks"]:
+        return False
+    return _state(pair, userid) != "pending" or other_of(pair, userid) not in blocked
 
 
 def _view(pair: Document, userid: int, user: User) -> ContactView:

@@ -1,11 +1,12 @@
 """What is carried to connections: messages on their way, and hints."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
-from server.model import Group, Known, Message, Tally, User
+from server.model import Group, Known, Message, State, Tally, User
+from server.subscriptions import Kind, Subscription
 
 if TYPE_CHECKING:
     from server.clients import ClientNode
@@ -141,21 +142,63 @@ class Envelope:
         return self.body
 
 
-class Presence(msgspec.Struct):
-    """An XMPP presence on its way to the sender's own other resources.
+class Personal(msgspec.Struct):
+    """The body of an event that each connection puts into its own words: XMPP sessions only."""
 
-    ``rest``: the stanza from its ``from`` attribute on, before which each stream writes its own
-    beginning; ``to``: a bare JID.
+
+class Stanza(Personal):
+    """An XMPP stanza on its way to resources of a user.
+
+    ``rest``: from its ``from`` attribute on, before which each stream writes its own beginning.
+    ``resource``: to that one only; else to all that are available, and messages to those that
+    take any.
     """
 
-    to: str
     rest: str
+    name: str = "presence"
+    resource: str = ""
+
+
+class WebPresence(Personal):
+    """What a user shows by connections that are not XMPP's."""
+
+    jid: str
+    state: State
+    memo: str = ""
+
+
+class SubscriptionStanza(Personal):
+    """``jid`` asked for a subscription, or gave, gave up or took one back."""
+
+    jid: str
+    kind: Kind
+
+
+class RosterItem(Personal):
+    """A contact in a user's roster (RFC 6121 section 2.1.2), or the change of one.
+
+    ``version``: the roster's, with the change. ``subscription`` may be ``remove`` then.
+    """
+
+    jid: str
+    name: str = ""
+    groups: list[str] = []
+    subscription: Subscription | Literal["remove"] = "none"
+    asks: bool = False
+    version: str = ""
+
+
+class BlockChange(Personal):
+    """A user blocks these JIDs from now on, or no longer."""
+
+    jids: list[str]
+    blocked: bool
 
 
 class Event(msgspec.Struct, gc=False):
     """A hint for ``userids`` and for the members of the group ``gid`` but those in ``but``.
 
-    ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, or a :class:`Presence`.
+    ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, or :class:`Personal`.
     ``sender``: a connection of this node that does not get it. For XMPP clients, of cmd 12 and 13:
     ``author``, and ``name``, the id attribute of the message that a receipt is of.
     """

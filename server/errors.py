@@ -75,10 +75,23 @@ CONDITIONS: Mapping[Slug, Condition] = {
 }
 
 
+_TYPES: Mapping[str, Literal["auth", "cancel", "modify"]] = {
+    "service-unavailable": "cancel",
+    "remote-server-not-found": "cancel",
+    "item-not-found": "cancel",
+    "not-allowed": "cancel",
+    "not-acceptable": "modify",
+    "bad-request": "modify",
+    "forbidden": "auth",
+}
+"""The types of the conditions that a refusal may name itself."""
+
+
 class ChatError(Exception):
     """The peer's mistake or our refusal, to be told to the peer; never a bug of ours.
 
-    ``detail`` is for people; ``retry_after`` seconds; ``fields`` maps a field to what is wrong.
+    ``detail`` is for people; ``retry_after`` seconds; ``fields`` maps a field to what is wrong;
+    ``xmpp``: the stanza error where that is not the table's.
     """
 
     def __init__(
@@ -88,8 +101,11 @@ class ChatError(Exception):
         *,
         retry_after: float | None = None,
         fields: Mapping[str, str] | None = None,
+        xmpp: str = "",
     ) -> None:
         self.condition = CONDITIONS[slug]
+        if xmpp:
+            self.condition = self.condition._replace(xmpp=xmpp, xmpp_type=_TYPES[xmpp])
         self.slug: Slug = slug
         self.detail = detail or self.condition.title
         self.retry_after = retry_after

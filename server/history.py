@@ -101,14 +101,17 @@ class History:
         before_id: int | None = None,
         limit: int = 50,
         newest_first_page: bool = False,
+        above_id: int | None = None,
+        below_id: int | None = None,
     ) -> ArchivePage:
         """1:1 entries of one's own archive (XEP-0313), in ascending id.
 
         ``after_id``: the oldest behind it; ``before_id`` or ``newest_first_page``: the newest
-        before it. Raises ``no-such-message`` when such an id is not in the archive.
+        before it; of what lies between ``above_id`` and ``below_id``, which is not counted.
+        Raises ``no-such-message`` when such an id is not in the archive.
         """
         conv = None if with_user is None else conversation(SINGLE, userid, with_user)
-        for edge in (after_id, before_id):
+        for edge in (after_id, before_id, above_id, below_id):
             if edge is not None and not await self._messages.archive_has(userid, edge):
                 raise ChatError("no-such-message", "there is no such entry in this archive")
         limit = max(0, min(limit, self._limits.page_messages))
@@ -118,12 +121,14 @@ class History:
             conv=conv,
             start_ms=start_ms,
             end_ms=end_ms,
-            after_id=after_id,
-            before_id=before_id,
+            after_id=max((i for i in (after_id, above_id) if i is not None), default=None),
+            before_id=min((i for i in (before_id, below_id) if i is not None), default=None),
             limit=limit + 1,
             backward=backward,
         )
         entries = (found[1:] if backward else found[:limit]) if len(found) > limit else found
+        if above_id is not None or below_id is not None:
+            return ArchivePage(entries, len(found) <= limit, None, None)
         total = await self._messages.archive_count(
             userid, conv=conv, start_ms=start_ms, end_ms=end_ms
         )
@@ -137,6 +142,33 @@ class History:
                 before_id=entries[0].message.id,
             )
         return ArchivePage(entries, len(found) <= limit, total, first_index)
+
+    async def archived(
+        self, userid: int, ids: list[int], with_user: int | None = None
+    ) -> ArchivePage:
+        """These entries of one's own archive. Raises ``no-such-message`` where one is not in it."""
+        wanted = set(ids)
+        if len(wanted) > self._limits.page_messages:
+            raise ChatError("bad-field", "too many ids")
+        found = await self._messages.archive_named(userid, list(wanted)) if wanted else []
+        if len(found) < len(wanted):
+            raise ChatError("no-such-message", "there is no such entry in this archive")
+        if with_user is not None:
+            conv = conversation(SINGLE, userid, with_user)
+            found = [
+                entry
+                for entry in found
+                if conversation(SINGLE, entry.message.userid, entry.message.dstid) == conv
+            ]
+        return ArchivePage(found, True, len(found), None)
+
+    async def archive_edges(self, userid: int) -> tuple[Message, Message] | None:
+        """The first and the last entry of one's own archive; None: it is empty."""
+        first = await self.archive(userid, limit=1)
+        if not first.entries:
+            return None
+        last = await self.archive(userid, limit=1, newest_first_page=True)
+        return first.entries[0].message, last.entries[-1].message
 
     async def missed(self, userid: int, after_id: int, limit: int) -> list[Stored]:
         """The newest 1:1 messages of others behind ``after_id``, ascending.

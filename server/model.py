@@ -188,6 +188,8 @@ class Shown(NamedTuple):
 
 
 OFFLINE = Shown("offline", "", 0)
+WEB = "web"
+"""The resource that XMPP contacts see in place of all connections that are not XMPP's."""
 
 
 Role = Literal["owner", "admin", "member"]

@@ -190,6 +190,9 @@ class MessageStore(Protocol):
     ) -> int | None:
         """None: more than 10,000."""
 
+    async def archive_named(self, owner: int, ids: Sequence[int]) -> list[Stored]:
+        """Those of these entries that are in the archive, ascending."""
+
     async def archive_has(self, owner: int, message_id: int) -> bool: ...
 
     async def own_in_groups(self, userid: int, after: tuple[str, int], limit: int) -> list[Stored]:
@@ -413,9 +416,10 @@ class ConnectionStore(Protocol):
 
 
 class PresenceStore(Protocol):
-    """What contacts were last told of a user: ``{_id: user id, state, memo, at, v}``.
+    """What contacts were last told of a user: ``{_id: user id, state, memo, at, web, v}``.
 
-    ``v`` counts the changes, 0 for one that is not there.
+    ``web``: the same of the connections that are not XMPP's. ``v`` counts the changes, 0 for one
+    that is not there.
     """
 
     async def of_users(self, userids: Sequence[int]) -> list[Document]: ...

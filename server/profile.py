@@ -1,5 +1,6 @@
 """One's own profile: reading and changing it, and what becomes of a username that is given up."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -36,7 +37,9 @@ class Me(msgspec.Struct):
 
 
 class Profiles:
-    """What an account may change of itself."""
+    """What an account may change of itself. ``readdress``: is told whose JID is another now."""
+
+    readdress: Callable[[int], Awaitable[None]]
 
     def __init__(self, store: AccountStore, accounts: Accounts, changes: Changes) -> None:
         self._store = store
@@ -78,6 +81,8 @@ class Profiles:
             if outcome:
                 raise ChatError("taken", f"this {outcome} is taken", fields={outcome: "taken"})
             await self._changes.add("user", userid=userid)
+            if "username" in changes:
+                await self.readdress(userid)
         return await self.read(userid)
 
     async def _document(self, userid: int) -> Document:

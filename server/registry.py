@@ -7,11 +7,11 @@ date; whoever notices tells the users here what it means for them.
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from server.changes import Changes
 from server.clients import ClientMap, ClientNode, now_ms
-from server.deliveries import Event, Presence
+from server.deliveries import Event, Stanza
 from server.errors import Close, StorageAway
 from server.model import User
 from server.ports import ConnectionStore, Document
@@ -30,10 +30,11 @@ class Registry:
     """One per node of a service of several. ``give``: hands an event to connections here.
 
     ``lost``: called when another node is dead. ``settle``: is told the users of whose connections
-    the book now says something else.
+    the book now says something else. ``watchers``: who sees a user's presence.
     """
 
     settle: Callable[[Iterable[int]], Awaitable[None]]
+    watchers: Callable[[int], Awaitable[Collection[int]]]
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class Registry:
                 holder = await self._store.claim(document)
                 if holder is None:
                     return key, resource
-                if await self._living([holder]):
+                if holder["_id"] not in self._gone and await self._living([holder]):
                     resource = f"{wanted}-{secrets.token_hex(4)}"
                 else:
                     await self._store.remove([holder["_id"]])
@@ -136,15 +137,14 @@ class Registry:
         except StorageAway:
             log.info("presence_not_stored user=%d", node.userid)
 
-    async def presences(self, userid: int) -> list[str]:
-        """Those of the user's connections to other nodes."""
-        try:
-            found = await self.connections([userid])
-        except StorageAway:
-            return []
+    async def elsewhere(self, userids: Sequence[int]) -> list[tuple[str, str]]:
+        """The presences of XMPP connections to other nodes, each with what ends it.
+
+        Raises ``StorageAway``.
+        """
         return [
-            each["presence"]
-            for each in found
+            (each["presence"], each["farewell"])
+            for each in await self.connections(userids)
             if each.get("presence") and each["node"] != self.node_id
         ]
 
@@ -268,10 +268,9 @@ class Registry:
         # With the next flush: that goes on trying.
         self._touched.update(each["userid"] for each in lost)
         for each in lost:
-            nodes = self._clients.of(each["userid"])
-            if nodes and each.get("presence"):
-                body = Presence(nodes[0].user.jid, each["farewell"])
-                self._give(Event((each["userid"],), body))
+            if each.get("presence"):
+                watchers = await self.watchers(each["userid"])
+                self._give(Event((each["userid"], *watchers), Stanza(each["farewell"])))
 
 
 def _shown(node: ClientNode) -> Document:

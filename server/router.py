@@ -13,7 +13,7 @@ from server.accounts import Accounts
 from server.acts import Acts, no_such_message
 from server.blocks import Blocks
 from server.clients import ClientMap, ClientNode, Codec, Pending, now_ms
-from server.deliveries import Delivery, Envelope, Event
+from server.deliveries import Delivery, Envelope, Event, Personal
 from server.errors import ChatError
 from server.groups import Groups, may_speak
 from server.limits import SendRate
@@ -423,6 +423,11 @@ class Router:
             members = self._clients.of_all(self._members(event.gid, None))
             but = event.but
             nodes += [node for node in members if node.userid not in but] if but else members
+        if isinstance(event.body, Personal):
+            for node in nodes:
+                if node is not event.sender:
+                    node.take(event.body)
+            return
         for node in nodes:
             codec = node.codec
             if codec is not known:

@@ -4,30 +4,44 @@ from typing import NamedTuple
 
 from server.errors import ChatError
 from stanzas import ns, rsm
-from stanzas.delay import delay, moment_ms
+from stanzas.delay import delay, moment_ms, stamp
 from stanzas.xml import Element, attribute
 
-PROTOCOL = ("XEP-0313", "1.1", "partial: own archive; with, start, end, result sets")
+PROTOCOL = ("XEP-0313", "1.1", "partial: own archive, extended; all is archived")
 
 DEFAULT_PAGE = 50
+EXTENDED = f"{ns.ARCHIVE}#extended"
+_VALUE = f"{{{ns.FORMS}}}value"
+_FIELDS = {"FORM_TYPE", "with", "start", "end", "after-id", "before-id", "ids"}
 
 
 class ArchiveQuery(NamedTuple):
-    """What is asked for; ``with_jid`` is empty for everybody, times are milliseconds."""
+    """What is asked for; ``with_jid`` is empty for everybody, times are milliseconds.
+
+    ``after_id``, ``before_id``: what is asked for, of which ``page`` takes a part.
+    """
 
     queryid: str
     with_jid: str
     start_ms: int | None
     end_ms: int | None
     page: rsm.PageWanted
+    after_id: int | None = None
+    before_id: int | None = None
+    ids: list[int] | None = None
+    is_flipped: bool = False
 
 
 def read(query: Element) -> ArchiveQuery:
     """A ``<query xmlns='urn:xmpp:mam:2'/>``. Raises ``bad-field``."""
     fields: dict[str, str] = {}
+    ids: list[int] | None = None
     for field in query.iterfind(f"{{{ns.FORMS}}}x/{{{ns.FORMS}}}field"):
-        fields[field.get("var", "")] = field.findtext(f"{{{ns.FORMS}}}value") or ""
-    unknown = fields.keys() - {"FORM_TYPE", "with", "start", "end"}
+        name = field.get("var", "")
+        fields[name] = field.findtext(_VALUE) or ""
+        if name == "ids":
+            ids = [rsm.entry_id(value.text or "") for value in field.iterfind(_VALUE)]
+    unknown = fields.keys() - _FIELDS
     if unknown or fields.get("FORM_TYPE", ns.ARCHIVE) != ns.ARCHIVE:
         raise ChatError("bad-field", f"not a field of this archive: {', '.join(sorted(unknown))}")
     return ArchiveQuery(
@@ -36,6 +50,10 @@ def read(query: Element) -> ArchiveQuery:
         moment_ms(fields["start"]) if fields.get("start") else None,
         moment_ms(fields["end"]) if fields.get("end") else None,
         rsm.read(query, DEFAULT_PAGE),
+        rsm.entry_id(fields["after-id"]) if fields.get("after-id") else None,
+        rsm.entry_id(fields["before-id"]) if fields.get("before-id") else None,
+        ids,
+        query.find(f"{{{ns.ARCHIVE}}}flip-page") is not None,
     )
 
 
@@ -45,7 +63,11 @@ def form() -> str:
         f"<query xmlns='{ns.ARCHIVE}'><x xmlns='{ns.FORMS}' type='form'>"
         f"<field type='hidden' var='FORM_TYPE'><value>{ns.ARCHIVE}</value></field>"
         "<field type='jid-single' var='with'/><field type='text-single' var='start'/>"
-        "<field type='text-single' var='end'/></x></query>"
+        "<field type='text-single' var='end'/>"
+        "<field type='text-single' var='after-id'/><field type='text-single' var='before-id'/>"
+        "<field type='list-multi' var='ids'>"
+        "<validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:string'>"
+        "<open/></validate></field></x></query>"
     )
 
 
@@ -65,3 +87,17 @@ def fin(complete: bool, page: str) -> str:
     """The end of a page."""
     done = " complete='true'" if complete else ""
     return f"<fin xmlns='{ns.ARCHIVE}'{done}>{page}</fin>"
+
+
+def metadata(edges: tuple[tuple[int, int], tuple[int, int]] | None) -> str:
+    """The first and the last entry, each with its id and time; None: the archive is empty."""
+    told = ""
+    if edges is not None:
+        for name, (entry_id, ts) in zip(("start", "end"), edges, strict=True):
+            told += f"<{name} id='{entry_id}' timestamp='{stamp(ts)}'/>"
+    return f"<metadata xmlns='{ns.ARCHIVE}'>{told}</metadata>"
+
+
+def preferences() -> str:
+    """What holds for every account, whatever it asks for: all is archived."""
+    return f"<prefs xmlns='{ns.ARCHIVE}' default='always'><always/><never/></prefs>"

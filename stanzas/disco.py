@@ -14,8 +14,9 @@ _SERVER = (
     ns.CARBONS,
     ns.DELAY,
     ns.OOB,
+    ns.BLOCKING,
 )
-_ACCOUNT = (ns.DISCO_INFO, ns.ARCHIVE, ns.IDS)
+_ACCOUNT = (ns.DISCO_INFO, ns.ARCHIVE, f"{ns.ARCHIVE}#extended", ns.IDS)
 
 
 def server_info() -> str:

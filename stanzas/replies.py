@@ -33,16 +33,25 @@ def result(asked: Origin, me: str, xmlns: str, inside: str = "") -> str:
 
 def error(asked: Origin, me: str, xmlns: str, problem: ChatError) -> str:
     """A stanza error from the one table of errors."""
-    condition = CONDITIONS[problem.slug]
-    return error_of(
-        asked, me, xmlns, condition.xmpp, condition.xmpp_type, f"{problem.slug}: {problem.detail}"
-    )
+    condition = problem.condition
+    # Of who is not there and of who blocks one, the answer is the same to the letter.
+    is_told = condition is CONDITIONS[problem.slug] or condition.xmpp != "service-unavailable"
+    why = f"{problem.slug}: {problem.detail}" if is_told else ""
+    more = f"<blocked xmlns='{ns.BLOCKING_ERRORS}'/>" if problem.slug == "blocked" else ""
+    return error_of(asked, me, xmlns, condition.xmpp, condition.xmpp_type, why, more)
 
 
 def error_of(
-    asked: Origin, me: str, xmlns: str, condition: str, kind: str, detail: str = ""
+    asked: Origin,
+    me: str,
+    xmlns: str,
+    condition: str,
+    kind: str,
+    detail: str = "",
+    more: str = "",
 ) -> str:
-    told = f"<text xmlns='{ns.STANZA_ERRORS}'>{text(detail)}</text>" if detail else ""
+    """``more``: an element that says more than the condition (RFC 6120 section 8.3.4)."""
+    told = f"<text xmlns='{ns.STANZA_ERRORS}'>{text(detail)}</text>{more}" if detail else more
     return (
         f"{head(asked, 'error', me, xmlns)}><error type='{kind}'>"
         f"<{condition} xmlns='{ns.STANZA_ERRORS}'/>{told}</error></{asked.name}>"

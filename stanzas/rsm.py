@@ -38,9 +38,14 @@ def read(query: Element, default_limit: int) -> PageWanted:
 def _id(element: Element | None) -> int | None:
     if element is None or not element.text:
         return None
-    if not (element.text.isascii() and element.text.isdigit() and len(element.text) <= 16):
+    return entry_id(element.text)
+
+
+def entry_id(given: str) -> int:
+    """Raises ``no-such-message`` for what is none of ours."""
+    if not (given.isascii() and given.isdigit() and len(given) <= 16):
         raise ChatError("no-such-message", "there is no such entry")
-    return int(element.text)
+    return int(given)
 
 
 def answer(first: int | None, last: int | None, first_index: int | None, total: int | None) -> str:

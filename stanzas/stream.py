@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from stanzas import ns
+from stanzas import client_state, ns, stream_management
 from stanzas.xml import Bounds, Element, StreamParser, XmlError, attribute, parse_document, text
 
 PROTOCOL = ("RFC 6120, RFC 7395", "2011, 2014", "partial: client to server")
@@ -23,6 +23,8 @@ _STARTTLS = f"{{{ns.TLS}}}starttls"
 _SASL = tuple(f"{{{ns.SASL}}}{name}" for name in ("auth", "response", "abort"))
 _BIND = f"{{{ns.BIND}}}bind"
 
+_MANAGEMENT = frozenset((*stream_management.TAGS, *client_state.TAGS))
+
 
 class Kind(enum.Enum):
     """What a peer did."""
@@ -35,6 +37,8 @@ class Kind(enum.Enum):
     """A SASL element."""
     STANZA = enum.auto()
     """A message, presence or iq."""
+    MANAGEMENT = enum.auto()
+    """An element of stream management or client state."""
     CLOSED = enum.auto()
     """It closed the stream."""
 
@@ -140,6 +144,8 @@ class Stream:
             if not self.is_authenticated or not (self.is_bound or binding):
                 raise XmlError("not-authorized")
             return Event(Kind.STANZA, element)
+        if tag in _MANAGEMENT and self.is_authenticated:
+            return Event(Kind.MANAGEMENT, element)
         if tag in _SASL and not self.is_authenticated:
             if self.starttls:
                 raise XmlError("policy-violation", "TLS comes first")
@@ -167,7 +173,11 @@ class Stream:
     def features(self) -> str:
         """What the peer may do next (RFC 6120 section 4.3.2)."""
         if self.is_authenticated:
-            inside = f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session>"
+            inside = (
+                f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session>"
+                f"<ver xmlns='{ns.ROSTER_VERSIONS}'/>"
+                f"{stream_management.FEATURE}{client_state.FEATURE}"
+            )
         else:
             inside = ""
             if self.starttls is not None:

@@ -370,6 +370,12 @@ class MongoMessages:
             seqs.append(found["seq"])
         return seqs
 
+    async def archive_named(self, owner: int, ids: Sequence[int]) -> list[Stored]:
+        query = {"owners": owner, "id": {"$in": list(ids)}}
+        with storage():
+            found = await self._durable.find(query).sort("id", 1).to_list(len(ids))
+        return [_stored(document) for document in found]
+
     async def archive_has(self, owner: int, message_id: int) -> bool:
         with storage():
             found = await self._durable.find_one({"owners": owner, "id": message_id}, {"_id": 1})

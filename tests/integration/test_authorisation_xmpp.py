@@ -10,6 +10,7 @@ the stanza:
 """
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from slixmpp.xmlstream.handler import Callback
@@ -39,7 +40,7 @@ RETRACT = "<retract xmlns='urn:xmpp:message-retract:1' id='%s'/>"
 
 # Those that take back what others act on are the last.
 TABLE: list[tuple[str, str, str]] = [
-    ("text", "yes low blk yes", MESSAGE % "<body>x</body>"),
+    ("text", "yes svc blk yes", MESSAGE % "<body>x</body>"),
     (
         "typing",
         "yes --- --- yes",
@@ -51,9 +52,9 @@ TABLE: list[tuple[str, str, str]] = [
         "yes --- --- yes",
         MESSAGE % "<displayed xmlns='urn:xmpp:chat-markers:0' id='read'/>",
     ),
-    ("reaction", "yes low blk yes", MESSAGE % (REACT % "read")),
-    ("correction", "yes low blk yes", MESSAGE % (CORRECT % "wrote")),
-    ("correction of theirs", "low low blk low", MESSAGE % (CORRECT % "read")),
+    ("reaction", "yes svc blk yes", MESSAGE % (REACT % "read")),
+    ("correction", "yes svc blk yes", MESSAGE % (CORRECT % "wrote")),
+    ("correction of theirs", "low svc blk low", MESSAGE % (CORRECT % "read")),
     ("correction of nothing", "msg msg msg msg", MESSAGE % (CORRECT % "nothing")),
     ("retraction of theirs", "low low low low", MESSAGE % (RETRACT % "read")),
     ("retraction of nothing", "msg msg msg msg", MESSAGE % (RETRACT % "nothing")),
@@ -140,7 +141,7 @@ async def test_stanza_is_for_whom_the_table_says(node: Node) -> None:
 
 def queries() -> list[tuple[str, str]]:
     """Type and child of every request that is served for the server or one's own account."""
-    served: Any = Queries(None)  # type: ignore[arg-type]
+    served: Any = Queries(Mock())
     return list(served._table)
 
 

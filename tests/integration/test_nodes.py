@@ -11,6 +11,7 @@ from pymongo import AsyncMongoClient
 from tornado.httpclient import HTTPClientError
 
 from server.model import first_id_of
+from tests.support.contacts import befriend
 from tests.support.json_client import PASSWORD, JsonClient, http
 from tests.support.node import Node, TwoNodes
 from tests.support.xmpp_client import XmppClient
@@ -163,8 +164,12 @@ async def test_without_the_bus_a_logout_reaches_the_other_node(own_nodes: TwoNod
 
 @pytest.mark.gen_test(timeout=90)
 async def test_killed_nodes_users_are_gone_for_the_others_within_45_s(own_nodes: TwoNodes) -> None:
-    """Their presence ends, and their resources are free again."""
-    me = await JsonClient.register(own_nodes)
+    """Their presence ends, for their contacts as well, and their resources are free again."""
+    me, friend = await JsonClient.register(own_nodes), await JsonClient.register(own_nodes)
+    await befriend(me, friend)
+    watcher = XmppClient(own_nodes, friend.jid)
+    watcher.node, watcher.ca_certs = own_nodes.one, own_nodes.one.certificate
+    await watcher.login()
     streams: list[XmppClient] = []
     for node, resource in zip(own_nodes.nodes, ("phone", "laptop"), strict=True):
         stream = XmppClient(own_nodes, f"{me.jid}/{resource}")
@@ -175,10 +180,15 @@ async def test_killed_nodes_users_are_gone_for_the_others_within_45_s(own_nodes:
     phone.add_event_handler(
         "presence_unavailable", lambda p: gone.set() if p["from"].resource == "laptop" else None
     )
+    seen: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    watcher.add_event_handler(
+        "presence_unavailable", lambda p: seen.put_nowait((p["from"].bare, p["from"].resource))
+    )
     looks = own_nodes.one.log().count(" looked ")
     own_nodes.two.kill()
     async with asyncio.timeout(45):
         await gone.wait()
+        assert await seen.get() == (me.jid, "laptop")
     # What it stored and did not tell any more is looked for, some moments later.
     async with asyncio.timeout(20):
         while own_nodes.one.log().count(" looked ") <= looks:

@@ -1,7 +1,7 @@
 """Presence (cmd 20): who is online, for their contacts."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from server.model import OFFLINE, Shown
+from server.deliveries import WebPresence
+from server.model import OFFLINE, Shown, User
 from server.presence import Presences, best
 from tests.support.contacts import befriend, call, contacts
 from tests.support.house import house
@@ -330,6 +331,7 @@ async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path)
     """Both have read the same, and try to replace it: the later one looks again."""
     async with house(tmp_path / "var") as services:
         told: list[tuple[int, str]] = []
+        web: list[tuple[str, str]] = []
         meeting: Any = Meeting(services.store.presences)
         users = [10_000 + n for n in range(250)]
         meeting.rows = [
@@ -339,6 +341,15 @@ async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path)
         async def watchers(userid: int) -> tuple[int, ...]:
             return (1,)
 
+        async def users_of(userids: Collection[int]) -> dict[int, User]:
+            return {each: User(id=each, username="", jid=f"{each}@b") for each in userids}
+
+        def heard(_: Collection[int], hint: Any) -> None:
+            if isinstance(hint, WebPresence):
+                web.append((hint.jid, hint.state))
+            else:
+                told.append((hint.userid, hint.state))
+
         nothing: Any = None
         nodes = [
             Presences(
@@ -346,12 +357,14 @@ async def test_of_two_nodes_that_note_a_change_at_once_one_tells(tmp_path: Path)
                 meeting,
                 meeting,
                 watchers=watchers,
-                notify=lambda _, hint: told.append((hint.userid, hint.state)),
+                users=users_of,
+                notify=heard,
             )
             for _ in range(2)
         ]
         await asyncio.gather(*(node.settle(users) for node in nodes))
         assert sorted(told) == [(user, "online") for user in users[::2]]
+        assert web == [(f"{user}@b", "online") for user, _ in told]
         assert set(await nodes[0].of(users)) == set(users[::2])
         told.clear()
         meeting.rows = []

@@ -7,6 +7,7 @@ import pytest
 from lxml import etree
 
 import stanzas
+from server.errors import ChatError
 from stanzas import ns, ping, roster, time, version
 
 MARK = "x<'\"&>\n😀"
@@ -26,10 +27,36 @@ def test_ping_of_a_client_is_a_request_with_its_number(xmlns: str) -> None:
     assert [child.tag for child in found] == [f"{{{ns.PING}}}ping"]
 
 
-def test_roster_is_an_empty_query() -> None:
-    """No contacts so far."""
-    found = etree.fromstring(roster.answer())
-    assert (found.tag, len(found)) == (f"{{{ns.ROSTER}}}query", 0)
+def test_roster_is_a_query_of_items() -> None:
+    """Marks in names and groups; the version only for who knows of versions."""
+    told = roster.answer([roster.item("a@b", MARK, (MARK,), "to", True)], MARK)
+    found = etree.fromstring(told)
+    assert (found.tag, dict(found.attrib)) == (f"{{{ns.ROSTER}}}query", {"ver": MARK})
+    (item,) = found
+    told_of = {"jid": "a@b", "name": MARK, "subscription": "to", "ask": "subscribe"}
+    assert dict(item.attrib) == told_of
+    assert [group.text for group in item] == [MARK]
+    empty = etree.fromstring(roster.answer((), ""))
+    assert (len(empty), dict(empty.attrib)) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("inside", "condition"),
+    [
+        ("", "bad-request"),
+        ("<item/>", "bad-request"),
+        ("<item jid='a@b'/><item jid='c@b'/>", "bad-request"),
+        ("<item jid='a@b'><group>x</group><group>x</group></item>", "bad-request"),
+        ("<item jid='a@b'><group/></item>", "not-acceptable"),
+        (f"<item jid='a@b' name='{'x' * 65}'/>", "not-acceptable"),
+        (f"<item jid='a@b'><group>{'x' * 65}</group></item>", "not-acceptable"),
+    ],
+)
+def test_roster_set_that_is_wrong_gets_the_rfcs_error(inside: str, condition: str) -> None:
+    """RFC 6121 section 2.3.3."""
+    with pytest.raises(ChatError) as refused:
+        roster.read(etree.fromstring(f"<query xmlns='{ns.ROSTER}'>{inside}</query>"))
+    assert refused.value.condition.xmpp == condition
 
 
 def test_time_is_utc() -> None:

@@ -26,8 +26,8 @@ FORM_TYPE = field("FORM_TYPE", ns.ARCHIVE)
 def test_read_of_a_bare_query_asks_for_everything() -> None:
     """The first page of the usual size, with everybody, of all times."""
     page = rsm.PageWanted(archive.DEFAULT_PAGE, None, None, last=False)
-    assert archive.read(query()) == ("", "", None, None, page)
-    assert archive.read(query(FORM_TYPE)) == ("", "", None, None, page)
+    assert archive.read(query()) == archive.ArchiveQuery("", "", None, None, page)
+    assert archive.read(query(FORM_TYPE)) == archive.ArchiveQuery("", "", None, None, page)
 
 
 def test_read_of_all_fields_gives_them() -> None:
@@ -46,6 +46,16 @@ def test_read_of_all_fields_gives_them() -> None:
     assert found.page == rsm.PageWanted(3, 9, None, last=False)
 
 
+def test_read_of_ids_bounds_and_names_entries() -> None:
+    """All values of ``ids``; what is no id of ours cannot be there."""
+    ids = "<field var='ids'><value>7</value><value>9</value></field>"
+    found = archive.read(query(ids + field("after-id", "3") + field("before-id", "12")))
+    assert (found.ids, found.after_id, found.before_id) == ([7, 9], 3, 12)
+    for name in ("ids", "after-id", "before-id"):
+        with pytest.raises(ChatError, match="no such entry"):
+            archive.read(query(field(name, "x")))
+
+
 @pytest.mark.parametrize(
     "empty", [field("with"), field("with", ""), field("start"), field("end", "")]
 )
@@ -58,7 +68,7 @@ def test_read_of_empty_field_is_as_if_it_were_not_there(empty: str) -> None:
     "wrong",
     [
         field("nmae", "x"),
-        field("before-id", "7"),
+        field("before-ids", "7"),
         field("", "x"),
         "<field><value>x</value></field>",
         field("FORM_TYPE", "urn:xmpp:mam:1"),
@@ -91,6 +101,9 @@ def test_form_names_exactly_the_fields_that_are_read() -> None:
         "with": "jid-single",
         "start": "text-single",
         "end": "text-single",
+        "after-id": "text-single",
+        "before-id": "text-single",
+        "ids": "list-multi",
     }
     assert found.findtext(f".//{{{ns.FORMS}}}value") == ns.ARCHIVE
 

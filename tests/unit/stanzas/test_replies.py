@@ -39,11 +39,20 @@ def test_error_of_every_slug_is_a_stanza_error(slug: Slug, name: str, xmlns: str
     assert etree.QName(found).namespace == (ns.CLIENT if xmlns else None)
     assert dict(found.attrib) == {"type": "error", "id": MARK, "from": f"bob@b/{MARK}", "to": ME}
     (error,) = found
-    condition, told = error
+    condition, told, *more = error
+    assert [one.tag for one in more] == [f"{{{ns.BLOCKING_ERRORS}}}blocked"] * (slug == "blocked")
     row = CONDITIONS[slug]
     assert condition.tag == f"{{{ns.STANZA_ERRORS}}}{row.xmpp}"
     assert error.get("type") in DEFINED[row.xmpp]
     assert (told.tag, told.text) == (f"{{{ns.STANZA_ERRORS}}}text", f"{slug}: {MARK}")
+
+
+def test_error_for_who_is_blocked_is_that_for_who_is_away() -> None:
+    """To the letter."""
+    asked = Origin("message", "1", "bob@b/balcony")
+    blocked = ChatError("not-allowed", "does not take it", xmpp="service-unavailable")
+    away = replies.error_of(asked, ME, "", "service-unavailable", "cancel")
+    assert replies.error(asked, ME, "", blocked) == away
 
 
 def test_error_without_detail_has_the_title_of_its_slug() -> None:

@@ -1,0 +1,196 @@
+"""A session's presence: who hears of it, and of whose it hears (RFC 6121 section 4)."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from server.clients import Pending
+from server.deliveries import Stanza, SubscriptionStanza, WebPresence
+from server.errors import ChatError, StorageAway
+from server.model import WEB
+from server.presence import MEMO_CHARS
+from stanzas import ns, passing, presence
+from stanzas.replies import Origin
+from stanzas.xml import Element, attribute
+
+if TYPE_CHECKING:
+    from handlers.xmpp import XmppSession
+
+log = logging.getLogger(__name__)
+
+DIRECTED = 100
+"""Whom a session may have shown itself to without their being contacts."""
+_PRIORITY = f"{{{ns.CLIENT}}}priority"
+_farewells: set[asyncio.Task[None]] = set()
+
+
+class Attendance:
+    """``stanza``: the presence that is broadcast, empty while the session is not available."""
+
+    def __init__(self, session: "XmppSession") -> None:
+        self._session = session
+        self.stanza = ""
+        self.priority = -1
+        self._directed: dict[tuple[int, str], None] = {}
+        self._order = asyncio.Lock()
+
+    def handle(self, stanza: Element, kind: str) -> Pending:
+        """One's own presence, for everybody who sees it."""
+        session = self._session
+        first, could_receive = not self.stanza, self.priority >= 0
+        if kind == "unavailable":
+            self.stanza, self.priority = "", -1
+            if first and not self._directed:
+                return None
+            self._show("offline")
+            return self._leave(passing.rest(stanza, session.me))
+        self.priority = priority_of(stanza)
+        self.stanza = passing.rest(stanza, session.me)
+        self._show(*presence.shown(stanza, MEMO_CHARS))
+        may_receive = self.priority >= 0 and not could_receive
+        if may_receive:
+            session.hold()
+        return self._announce(self.stanza, first, may_receive)
+
+    async def direct(self, stanza: Element, kind: str, asked: Origin) -> None:
+        """Presence to one user, or to one of their resources, who need not be a contact."""
+        session, services = self._session, self._session.services
+        node = session.node
+        if node is None:
+            return
+        recipient, resource = await session.recipient(asked.to)
+        if recipient is None:
+            return
+        services.router.count(node)
+        if recipient.id in await services.blocks.load(node.userid):
+            raise ChatError("blocked", "you have blocked this user")
+        if node.userid in await services.blocks.load(recipient.id):
+            return
+        target = (recipient.id, resource)
+        if kind == "unavailable":
+            self._directed.pop(target, None)
+        elif len(self._directed) < DIRECTED or target in self._directed:
+            self._directed[target] = None
+        else:
+            raise ChatError("slow-down", f"at most {DIRECTED} directed presences", retry_after=60)
+        rest = passing.rest(stanza, session.me)
+        services.router.notify((recipient.id,), Stanza(rest, resource=resource))
+
+    async def probe(self, asked: Origin) -> None:
+        """A client asks for the presence of a contact."""
+        session, services = self._session, self._session.services
+        node = session.node
+        contact, _ = await session.recipient(asked.to)
+        if node is None or contact is None:
+            return
+        if contact.id != node.userid and node.userid not in await services.contacts.watchers(
+            contact.id
+        ):
+            return
+        found = await services.presence.for_xmpp((contact.id,))
+        for body in found:
+            self.take(body)
+        if not found:
+            self._tell(f" from='{attribute(contact.jid)}' type='unavailable'/>")
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        if self.stanza or self._directed:
+            self.stanza = ""
+            task = asyncio.get_running_loop().create_task(self._leave(self._farewell()))
+            _farewells.add(task)
+            task.add_done_callback(_farewells.discard)
+
+    def spoken(self) -> tuple[str, str]:
+        """For the registry; both empty while the session is not available."""
+        return (self.stanza, self._farewell()) if self.stanza else ("", "")
+
+    def take(self, body: Stanza | WebPresence | SubscriptionStanza) -> None:
+        """A presence for this session, which hears of them while it is available."""
+        if not self.stanza or self._session.transport.is_slow:
+            return
+        if isinstance(body, WebPresence):
+            self._tell(presence.of_state(f"{body.jid}/{WEB}", body.state, body.memo))
+        elif isinstance(body, SubscriptionStanza):
+            self._tell(f" from='{attribute(body.jid)}' type='{body.kind}'/>")
+        else:
+            self._tell(body.rest)
+
+    async def _announce(self, stanza: str, first: bool, may_receive: bool) -> None:
+        session = self._session
+        node, services = session.node, session.services
+        if node is None:
+            return
+        registry = services.connections.registry
+        async with self._order:  # nobody may hear the farewell before the presence
+            if session.is_closed:
+                return
+            if registry is not None:
+                # In the book before it is said: whoever is not there to hear it reads it.
+                await registry.present(node, stanza, self._farewell())
+            await services.presence.speak(node.userid, stanza)
+        try:
+            if first:
+                await self._hear(node.userid)
+        except StorageAway:
+            log.info("presences_not_read user=%d", node.userid)
+        if may_receive:
+            await session.deliver_missed()
+
+    async def _hear(self, userid: int) -> None:
+        """What there is to hear for who was not there: presences, and requests that wait."""
+        services = self._session.services
+        for rest, _ in await services.presence.spoken((userid,)):
+            if rest != self.stanza:
+                self._tell(rest)
+        rosters = services.contacts.rosters
+        for body in await services.presence.for_xmpp(await rosters.seen(userid)):
+            self.take(body)
+        for jid in await rosters.asked(userid):
+            self.take(SubscriptionStanza(jid, "subscribe"))
+
+    async def _leave(self, farewell: str) -> None:
+        session = self._session
+        node, services = session.node, session.services
+        if node is None:
+            return
+        registry = services.connections.registry
+        directed, self._directed = self._directed, {}
+        async with self._order:
+            if registry is not None and not services.draining:
+                # Out of the book before it is said, or who comes meanwhile would see a ghost.
+                await registry.present(node, "", "")
+            await services.presence.speak(node.userid, farewell)
+        try:
+            watchers = await services.contacts.watchers(node.userid)
+        except StorageAway:
+            watchers = ()
+        for userid, resource in directed:
+            if userid not in watchers and userid != node.userid:
+                services.router.notify((userid,), Stanza(farewell, resource=resource))
+
+    def _show(self, state: str, memo: str = "") -> None:
+        if self._session.node is not None:
+            self._session.services.presence.show(self._session.node, state, memo)
+
+    def _tell(self, rest: str) -> None:
+        session = self._session
+        bare = session.node.user.jid if session.node else ""
+        session.transport.tell(f"<presence{session.xmlns} to='{attribute(bare)}'{rest}")
+
+    def _farewell(self) -> str:
+        return f" from='{attribute(self._session.me)}' type='unavailable'/>"
+
+
+async def farewells(timeout_s: float) -> None:
+    """Waits until those who left are out of sight."""
+    if _farewells:
+        await asyncio.wait(_farewells, timeout=timeout_s)
+
+
+def priority_of(stanza: Element) -> int:
+    """RFC 6121 section 4.7.2.3: -128 to 127, 0 when absent or no number."""
+    try:
+        return max(-128, min(127, int(stanza.findtext(_PRIORITY) or "0")))
+    except ValueError:
+        return 0
