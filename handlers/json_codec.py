@@ -135,7 +135,7 @@ class JsonCodec:
     """
 
     name = "json"
-    per_user = False
+    per_user = reflects = False
 
     def __init__(self, ready: Callable[[bytes], bytes]) -> None:
         self.ready = ready

@@ -9,12 +9,13 @@ import logging
 from collections.abc import Awaitable
 from typing import Protocol, get_args
 
-from handlers.xmpp_codec import XmppCodec, is_own
+from handlers.xmpp_codec import ForRoom, XmppCodec, is_own
 from handlers.xmpp_login import Login
 from handlers.xmpp_presence import Attendance
 from handlers.xmpp_queries import Queries
 from handlers.xmpp_relay import Relay
 from handlers.xmpp_resume import Outgoing
+from handlers.xmpp_rooms import SessionRooms
 from handlers.xmpp_roster import ContactQueries
 from server.acts import no_such_message
 from server.clients import ClientNode, Pending, Pipe
@@ -28,7 +29,7 @@ from server.deliveries import (
 )
 from server.errors import ChatError, Close, StorageAway
 from server.limits import Patience
-from server.model import ACTS, RECEIPT, SINGLE, TYPING, Message, User
+from server.model import ACTS, GROUP, RECEIPT, SINGLE, TYPING, Message, User
 from server.services import Services
 from server.subscriptions import Kind as SubscriptionKind
 from stanzas import jid, messages, ns, replies
@@ -100,6 +101,7 @@ class XmppSession:
         self.contacts = ContactQueries(self)
         self.relay = Relay(self)
         self._queries = Queries(self)
+        self.rooms = SessionRooms(self)
         self._held: list[tuple[bytes, Message]] | None = None
         self._missed: set[int] = set()
         self.delivered = self._confirmed = 0
@@ -175,6 +177,7 @@ class XmppSession:
         node = self.node
         if node is None:
             return
+        self.rooms.leave_all()
         self.services.connections.unbind(node)
         self.services.offline.left(node.userid)
         self.attendance.leave()
@@ -252,7 +255,7 @@ class XmppSession:
                 return self._guarded(self._iq(stanza, asked), asked)
             return self._guarded(self._presence_stanza(stanza, asked), asked)
         except ChatError as error:
-            self._refuse(asked, error)
+            self.refuse(asked, error)
         return None
 
     def _guarded(self, pending: Pending, asked: replies.Origin) -> Pending:
@@ -262,11 +265,11 @@ class XmppSession:
         try:
             await pending
         except ChatError as error:
-            self._refuse(asked, error)
+            self.refuse(asked, error)
         except StorageAway:
-            self._refuse(asked, ChatError("storage-away"))
+            self.refuse(asked, ChatError("storage-away"))
 
-    def _refuse(self, asked: replies.Origin, error: ChatError) -> None:
+    def refuse(self, asked: replies.Origin, error: ChatError) -> None:
         self.transport.finish_stanza(asked)
         log.debug("stanza_refused name=%s slug=%s", asked.name, error.slug)
         self.services.metrics.error(error.slug)
@@ -276,6 +279,8 @@ class XmppSession:
             self.end(enough)
 
     def _message(self, stanza: Element, asked: replies.Origin) -> Pending:
+        if self.rooms.owns(asked.to):
+            return self.rooms.message(stanza, asked)
         kind = stanza.get("type") or "normal"
         if kind in _NEVER_KEPT:
             return self.relay.pass_on(stanza, kind, asked)
@@ -317,7 +322,7 @@ class XmppSession:
         if recipient is None:
             raise ChatError("no-such-user", "there is no such account")
         said.message.dstid = recipient.id
-        pending = self._submit(said, asked)
+        pending = self.submit(said, asked)
         if pending is not None:
             await pending
 
@@ -327,7 +332,7 @@ class XmppSession:
             raise XmlError("not-authorized")
         if not asked.to:
             said.message.dstid = node.userid
-            return self._submit(said, asked)
+            return self.submit(said, asked)
         to = jid.parse(asked.to)
         if to.domain != self.domain:
             self._cannot_reach(asked, to.domain)
@@ -338,37 +343,39 @@ class XmppSession:
         if known is None:
             return self._address_and_submit_cold(said, asked, to.local)
         said.message.dstid = known
-        return self._submit(said, asked)
+        return self.submit(said, asked)
 
-    def _submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
+    def submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
         node, message = self.node, said.message
         if node is None:
             raise XmlError("not-authorized")
         if message.cmd == TYPING:
             return self.services.router.typing(message, node)
         if message.cmd == SINGLE and not said.of:
-            self._in_flight(asked)
+            self.in_flight(asked)
             return self.services.router.submit(message, node, said.xml, asked)
-        return self._submit_of_another(said, node, asked)
+        return self.submit_of_another(said, node, asked)
 
-    async def _submit_of_another(
+    async def submit_of_another(
         self, said: messages.Said, node: XmppNode, asked: replies.Origin
     ) -> None:
         """What names another message by what XMPP clients know it as."""
         message, services = said.message, self.services
-        of = await services.acts.named(message.cmd, node.userid, message.dstid, said.of)
-        if of is None and message.cmd != SINGLE:
+        is_for_room = GROUP in (message.cmd, message.chat)
+        find = services.acts.named_in_group if is_for_room else services.acts.named
+        of = await find(message.cmd, node.userid, message.dstid, said.of)
+        if of is None and message.cmd not in (SINGLE, GROUP):
             services.router.count(node)
         if message.cmd == RECEIPT:
             if of is not None:  # a receipt for what is not there gets no error
                 message.seq = of.seq
-                services.receipts.submit(message, node, lambda error: self._refuse(asked, error))
+                services.receipts.submit(message, node, lambda error: self.refuse(asked, error))
             return
         if of is not None:
             message.ref = of.id
         elif message.cmd in ACTS:
             raise no_such_message()
-        self._in_flight(asked)
+        self.in_flight(asked)
         if message.cmd in ACTS:
             await services.router.act(message, node, said.xml, asked)
         else:
@@ -376,7 +383,7 @@ class XmppSession:
             if pending is not None:
                 await pending
 
-    def _in_flight(self, asked: replies.Origin) -> None:
+    def in_flight(self, asked: replies.Origin) -> None:
         """The stanza counts when the router has answered (see :class:`handlers.xmpp_codec`)."""
         if self.transport.ledger is not None:
             self.transport.ledger.also(id(asked))
@@ -395,6 +402,8 @@ class XmppSession:
         if kind not in ("get", "set") or not asked.id or len(stanza) != 1:
             raise ChatError("bad-field", "an iq needs a type, an id and one child")
         child = stanza[0]
+        if self.node is not None and self.rooms.owns(asked.to):
+            return self.rooms.queries.handle(kind, child, asked)
         if child.tag == _BIND and kind == "set":
             return self._bind(child, asked)
         if self._is_full(asked.to):
@@ -452,6 +461,8 @@ class XmppSession:
     # Presence, and what waited for it.
 
     def _presence_stanza(self, stanza: Element, asked: replies.Origin) -> Pending:
+        if self.rooms.owns(asked.to):
+            return self.rooms.presence(stanza, asked)
         kind = stanza.get("type") or ""
         if kind in _SUBSCRIPTIONS:
             return self.contacts.subscription(_SUBSCRIPTIONS[kind], asked)
@@ -476,7 +487,9 @@ class XmppSession:
 
     def hint(self, data: bytes) -> None:
         """The router's: a receipt or what is being typed, ready to be written."""
-        if self.attendance.stanza:
+        if type(data) is ForRoom:
+            self.rooms.hint(data)
+        elif self.attendance.stanza:
             self.transport.send(data)
 
     def hold(self) -> None:
@@ -485,6 +498,9 @@ class XmppSession:
 
     def deliver(self, data: bytes, message: Message) -> None:
         """The router's: a live message, ready to be written."""
+        if type(data) is ForRoom:
+            self.rooms.deliver(data, message)
+            return
         if self.node is None or self.attendance.priority < 0:
             return
         if is_own(message, self.node.userid) and not self.carbons:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from handlers.frames import deflated_frame, frame
 from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError
-from server.model import SINGLE, Message, User
+from server.model import GROUP, SINGLE, TYPING, Message, User, is_group
 from stanzas import carbons, messages, ns, replies
 
 CLIENT_NAMESPACE = f" xmlns='{ns.CLIENT}'"
@@ -23,10 +23,27 @@ def _deflated(stanza: str) -> bytes:
     return deflated_frame(stanza.encode())
 
 
+class ForRoom(bytes):
+    """Something for those who have joined a room, which writes it when the first of them gets it.
+
+    Each is sent it under a ``to`` of its own; ``rest`` is the stanza from its ``from`` on, the same
+    for all on this node.
+    """
+
+    about: Passed | Event
+    rest: str
+
+    def __new__(cls, about: Passed | Event) -> "ForRoom":
+        made = super().__new__(cls)
+        made.about = about
+        made.rest = ""
+        return made
+
+
 class XmppCodec:
     """See :class:`server.clients.Codec`. Over WebSocket a stanza is a frame with its namespace."""
 
-    per_user = True
+    per_user = reflects = True
 
     def __init__(self, name: str, xmlns: str, ready: Callable[[str], bytes]) -> None:
         self.name = name
@@ -37,7 +54,7 @@ class XmppCodec:
         """A chat message for its recipient, or a carbon of it for the author's other devices."""
         message, recipient = passed.message, passed.recipient
         if recipient is None:
-            return None
+            return ForRoom(passed) if is_group(passed.conv) else None
         author = passed.author.jid
         if passed.resource:
             author = f"{author}/{passed.resource}"
@@ -53,17 +70,27 @@ class XmppCodec:
         return self.ready(carbons.sent(stanza, viewer.jid, self.xmlns) if is_carbon else stanza)
 
     def event(self, event: Event) -> bytes | None:
-        """What 1:1 conversations have of receipts and typing; what else there is to say to XMPP
-        clients is :class:`server.deliveries.Personal`."""
+        """What 1:1 conversations and rooms have of receipts and typing; what else there is to say
+        to XMPP clients is :class:`server.deliveries.Personal`."""
         body = event.body
-        if type(body) is not Message or body.chat != SINGLE or event.author is None:
+        if type(body) is not Message:
+            return None
+        if body.chat == GROUP and (body.cmd == TYPING or event.name):
+            return ForRoom(event)
+        if body.chat != SINGLE or event.author is None:
             return None
         hint = messages.from_hint(body, sender=event.author.jid, name=event.name, xmlns=self.xmlns)
         return None if hint is None else self.ready(hint)
 
     def ack(self, envelope: Envelope) -> bytes | None:
-        """XMPP has no ack of its own, but a count (XEP-0198)."""
+        """XMPP has no ack of its own, but a count (XEP-0198), and who sends to a room again sees
+        that it is there."""
         _done(envelope)
+        if envelope.dup and is_group(envelope.conv):
+            envelope.node.deliver(ForRoom(envelope), envelope.message)
+        if envelope.origin.name == "iq":
+            me = f"{envelope.author.jid}/{envelope.node.resource}"
+            return self.ready(replies.result(envelope.origin, me, self.xmlns))
         return None
 
     def error(self, envelope: Envelope, error: ChatError) -> bytes | None:

@@ -40,6 +40,7 @@ class Attendance:
         first, could_receive = not self.stanza, self.priority >= 0
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
+            session.rooms.leave_all()
             if first and not self._directed:
                 return None
             self._show("offline")

@@ -112,7 +112,7 @@ class Queries:
     def _items(self, query: Element, asked: Origin) -> Pending:
         if disco.has_node(query):
             raise ChatError("not-found", "no such node")
-        self._reply(asked, disco.items())
+        self._reply(asked, disco.items([(self._session.rooms.service, "Rooms")]))
         return None
 
     def _carbons_on(self, _: Element, asked: Origin) -> Pending:

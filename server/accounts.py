@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from server.changes import Changes
 from server.clients import ClientMap, now_ms
@@ -62,6 +62,8 @@ class Accounts:
         self._cache: dict[int, User] = {}
         self._ids: dict[str, int] = {}
         self._following: set[asyncio.Task[None]] = set()
+        self.hears: list[Callable[[int], None]] = []
+        """They are told whose profile is another now."""
 
     async def close(self) -> None:
         for task in self._following:
@@ -288,6 +290,8 @@ class Accounts:
 
     def _changed(self, userid: int) -> None:
         self._renew(userid)
+        for hears in self.hears:
+            hears(userid)
         # Again, for whoever had just read the old one and was about to remember it.
         asyncio.get_running_loop().call_later(1.0, self._renew, userid)
 

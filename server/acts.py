@@ -18,6 +18,7 @@ from server.media import TEXT, check_media
 from server.model import (
     CONTENT_FIELDS,
     EDIT,
+    GROUP,
     REACTION,
     RECALL,
     RECEIPT,
@@ -110,6 +111,18 @@ class Acts:
             return found
         known = await self._messages.by_id(conv, found.ref) if found.cmd == EDIT else None
         return known.message if known else None
+
+    async def named_in_group(self, cmd: int, userid: int, gid: int, name: str) -> Message | None:
+        """The message of a group that XMPP clients mean: by id, an edit by the name that its
+        sender gave it."""
+        if not 0 < len(name) <= NAME_CHARS:
+            return None
+        conv = conversation(GROUP, userid, gid)
+        if cmd != EDIT and name.isascii() and name.isdigit() and len(name) <= 16:
+            found = await self._messages.by_id(conv, int(name))
+            if found is not None:
+                return found.message
+        return await self._messages.named(conv, (userid,), name)
 
     async def target(self, message: Message, conv: str, floor: int, is_moderator: bool) -> Known:
         """The message that is acted on.

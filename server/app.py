@@ -50,6 +50,7 @@ from server.limits import SendRate
 from server.metrics import Metrics
 from server.model import RECALL, Message
 from server.offline import Offline
+from server.outcasts import Outcasts
 from server.passwords import Passwords
 from server.ports import Bus
 from server.presence import PresenceHint, Presences
@@ -57,6 +58,8 @@ from server.process import is_free
 from server.profile import Profiles
 from server.receipts import Receipts
 from server.registry import Registry
+from server.room_history import RoomHistory
+from server.rooms import Rooms
 from server.router import Router
 from server.search import Search
 from server.sequence import Sequence
@@ -69,6 +72,7 @@ from server.supervisor import Supervisor, supervisor_gone, worker_command
 from server.tails import Tails
 from server.tokens import Tokens, fingerprint, load_signing_key
 from server.writer import Writer
+from stanzas.jid import as_resource
 
 log = logging.getLogger(__name__)
 
@@ -331,6 +335,14 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
     stack.push_async_callback(receipts.close)
     offline = Offline(store.accounts)
     stack.push_async_callback(offline.close)
+    rooms = Rooms(
+        groups,
+        accounts,
+        as_nick=as_resource,
+        connected=presence.of,
+        all_up_to=settings.xmpp.room_occupants,
+    )
+    stack.push_async_callback(rooms.close)
     invitations = Invitations(store.invitations, groups, accounts, settings.limits, router.notify)
     inbox = Inbox(
         store.places,
@@ -380,6 +392,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         exports=exports,
         tokens=tokens,
         groups=groups,
+        outcasts=Outcasts(groups),
+        rooms=rooms,
+        room_history=RoomHistory(store.messages, groups, settings.limits),
         invitations=invitations,
         contacts=contacts,
         blocks=blocks,

@@ -50,6 +50,10 @@ class Codec(Protocol):
     def per_user(self) -> bool:
         """Whether :meth:`message` differs from viewer to viewer; False: one encoding serves all."""
 
+    @property
+    def reflects(self) -> bool:
+        """Whether the sending connection gets its own message to a group as well."""
+
     def message(self, passed: Passed, viewer: User) -> bytes | None: ...
 
     def event(self, event: Event) -> bytes | None: ...

@@ -22,6 +22,9 @@ class Passed(Protocol):
     def message(self) -> Message: ...
 
     @property
+    def conv(self) -> str: ...
+
+    @property
     def author(self) -> User: ...
 
     @property

@@ -12,7 +12,10 @@ from server.ports import Document, GroupStore
 
 CACHED = 20_000
 """Groups in memory with their members (about 100 bytes a member)."""
-FIELDS = ("name", "owner", "avatar", "memo", "history", "muted_all", "announcement", "join")
+FIELDS = (
+    *("name", "owner", "avatar", "memo", "history", "muted_all", "announcement", "join"),
+    *("slug", "outcasts"),
+)
 """What is the same in a group and in its document."""
 
 

@@ -16,6 +16,22 @@ TEXTS = {"avatar": 2048, "memo": 1000, "announcement": 2000}
 GroupEvent = Literal["created", "joined", "left", "removed", "changed", "dissolved"]
 
 
+Departure = Literal["", "removed", "banned"]
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What rooms tell of a group's change beside what is different: who did it, to whom and why.
+
+    ``instead``: the JID of the room that takes the place of a dissolved one.
+    """
+
+    by: int = 0
+    who: int = 0
+    how: Departure = ""
+    why: str = ""
+    instead: str = ""
+
+
 class GroupChange(msgspec.Struct):
     """cmd 22: what happened to the group ``dstid``, to or by ``userid``."""
 

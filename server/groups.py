@@ -15,10 +15,12 @@ from server.clients import now_ms
 from server.errors import ChatError
 from server.group_cache import GroupCache
 from server.group_shapes import (
+    Departure,
     GroupChange,
     GroupEvent,
     GroupView,
     MemberView,
+    Note,
     clean_fields,
     group_view,
     member_view,
@@ -76,6 +78,7 @@ class Groups:
         self._cache = cache = GroupCache(store)
         self.cached, self.known, self.load = cache.cached, cache.known, cache.load
         self.forget_all = cache.forget_all
+        self.hears: list[Callable[[int, Note], None]] = []
         changes.on("group", self._changed)
 
     def _changed(
@@ -85,6 +88,7 @@ class Groups:
         left: Sequence[int] = (),
         changed: Sequence[int] = (),
         dissolved: bool = False,
+        note: Mapping[str, Any] | None = None,
     ) -> None:
         """On every node. ``joined``: users, each with the floor of what they may see."""
         self._cache.outdate(gid, [*(userid for userid, _ in joined), *left, *changed])
@@ -97,11 +101,20 @@ class Groups:
                 self._audience.left(gid, userid)
             if dissolved:
                 self._audience.dissolved(gid)
+        for hears in self.hears:
+            hears(gid, Note(**(note or {})))
 
     async def create(
-        self, owner: int, name: str, members: Sequence[int], avatar: str = "", memo: str = ""
+        self,
+        owner: int,
+        name: str,
+        members: Sequence[int],
+        avatar: str = "",
+        memo: str = "",
+        slug: str = "",
     ) -> GroupView:
-        """Makes a group. Raises ``invalid``, ``no-such-user``, ``not-allowed``, ``slow-down`` …"""
+        """Makes a group. Raises ``invalid``, ``no-such-user``, ``not-allowed``, ``slow-down`` …,
+        ``taken`` where another one's room has the name ``slug``."""
         fields = clean_fields({"name": name, "avatar": avatar, "memo": memo})
         wait = self._made.wait_s(str(owner))
         if wait:
@@ -125,15 +138,27 @@ class Groups:
             "created": now,
             **fields,
         }
+        if slug:
+            group["slug"] = slug
         rows = [
             _document(gid, Member(userid, "owner" if userid == owner else "member", now, 0))
             for userid in everyone
         ]
-        await self._store.insert(group, rows)
+        if not await self._store.insert(group, rows):
+            raise ChatError("taken", "there is a room of this name")
         self._made.count(str(owner))
         self._notify(everyone, GroupChange("created", gid, owner), 0, ())
         await self._changes.add("group", gid=gid, joined=[[userid, 0] for userid in everyone])
         return group_view(group, "owner", len(everyone))
+
+    async def look_again(self, gid: int, userid: int) -> Group | None:
+        """The group, with this user's place in it read anew."""
+        self._cache.outdate(gid, (userid,))
+        return await self.load(gid)
+
+    async def by_slug(self, slug: str) -> int | None:
+        """The group whose room has this name."""
+        return await self._store.by_slug(slug)
 
     async def of_user(self, userid: int) -> list[GroupView]:
         """The groups that this user is in."""
@@ -253,11 +278,18 @@ class Groups:
         group, _ = await self.manager(gid, actor)
         if userid not in group.members:
             await self._check_blocks((userid,), actor)
+            if userid in group.outcasts:
+                await self.cast_out(group, userid, is_out=False)
             await self.admit(group, userid)
 
     async def admit(self, group: Group, userid: int) -> None:
-        """Makes the user a member, however invited. Raises ``no-such-user``, ``too-long``."""
+        """Makes the user a member, however invited.
+
+        Raises ``no-such-user``, ``too-long``, and ``not-allowed`` for an outcast.
+        """
         self.check_room(group)
+        if userid in group.outcasts:
+            raise ChatError("not-allowed", "this user cannot come into this group")
         if await self._accounts.user(userid) is None:
             raise ChatError("no-such-user", f"there is no user {userid}")
         gid = group.id
@@ -285,7 +317,20 @@ class Groups:
                 if is_blocked:
                     raise ChatError("not-allowed", f"user {userid} cannot be added by you")
 
-    async def remove(self, gid: int, actor: int, userid: int) -> None:
+    async def cast_out(self, group: Group, userid: int, *, is_out: bool) -> bool:
+        """Whether that is new. :class:`server.outcasts.Outcasts` has the rules."""
+        done = await self._store.cast_out(group.id, userid, is_out)
+        if userid in group.outcasts:
+            group.outcasts.remove(userid)
+        if is_out:
+            group.outcasts.append(userid)
+        if done:
+            await self._changes.add("group", gid=group.id)
+        return done
+
+    async def remove(
+        self, gid: int, actor: int, userid: int, *, how: Departure = "", why: str = ""
+    ) -> None:
         """A member leaves, or one of higher rank removes the member. The owner cannot leave.
 
         Raises ``not-a-member``, ``no-such-user``, ``not-allowed``, ``conflict``.
@@ -305,17 +350,23 @@ class Groups:
         group.members.pop(userid, None)
         event: GroupEvent = "left" if actor == userid else "removed"
         self._notify((userid,), GroupChange(event, gid, userid), gid, (userid,))
-        await self._changes.add("group", gid=gid, left=[userid])
+        how = how or ("" if actor == userid else "removed")
+        note = {"by": actor, "who": userid, "how": how, "why": why}
+        await self._changes.add("group", gid=gid, left=[userid], note=note)
 
-    async def dissolve(self, gid: int, actor: int) -> None:
-        """The owner ends the group. Raises ``not-a-member``, ``not-allowed``."""
+    async def dissolve(self, gid: int, actor: int, *, why: str = "", instead: str = "") -> None:
+        """The owner ends the group. ``instead``: the JID of a room to go on in.
+
+        Raises ``not-a-member``, ``not-allowed``.
+        """
         group, acting = await self.member(gid, actor)
         if acting.role != "owner":
             raise ChatError("not-allowed", "only the owner dissolves a group")
         await self._store.delete(gid)
         self._notify((), GroupChange("dissolved", gid, actor), gid, ())
         group.members.clear()
-        await self._changes.add("group", gid=gid, dissolved=True)
+        note = {"by": actor, "why": why, "instead": instead}
+        await self._changes.add("group", gid=gid, dissolved=True, note=note)
 
     async def forget_user(self, userid: int) -> None:
         """The user leaves all groups, own ones to the admin or else the member of longest standing.
@@ -352,7 +403,7 @@ class Groups:
 
     async def _say_changed(self, gid: int, actor: int, *userids: int) -> None:
         """The group and these members of it are not as they were."""
-        await self._changes.add("group", gid=gid, changed=list(userids))
+        await self._changes.add("group", gid=gid, changed=list(userids), note={"by": actor})
         self._notify((), GroupChange("changed", gid, actor), gid, ())
 
 

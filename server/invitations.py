@@ -107,15 +107,17 @@ class Invitations:
         if not await self._store.remove(gid, invitation):
             raise ChatError("not-found", "there is no such invitation")
 
-    async def join(self, code: str, userid: int) -> GroupView:
-        """Joins by a link; for a member already, nothing is used up.
+    async def join(self, code: str, userid: int, gid: int = 0) -> GroupView:
+        """Joins by a link, into ``gid`` only if that is given; for a member nothing is used up.
 
         Raises ``not-found`` for whatever is wrong with the code, and ``too-long``.
         """
         found = await self._store.get(code, now_ms()) if _CODE.fullmatch(code) else None
         group = await self._groups.load(found["gid"]) if found else None
-        if found is None or group is None:
+        if found is None or group is None or gid not in (0, group.id):
             raise _no_such_code()
+        if userid in group.outcasts:
+            raise ChatError("not-allowed", "you cannot come into this group")
         if userid not in group.members:
             self._groups.check_room(group)
             if "uses" in found and not await self._store.use(code):
@@ -133,7 +135,7 @@ class Invitations:
         group = await self._groups.load(gid)
         if group is not None and userid in group.members:
             raise ChatError("conflict", "you are a member already")
-        if group is None or group.join != "request":
+        if group is None or group.join != "request" or userid in group.outcasts:
             raise ChatError("not-a-member", "you are not a member of this group")
         request = await self._store.get_request(gid, userid)
         if request is None:

@@ -125,21 +125,26 @@ class Names(NamedTuple):
 
     ``own``: the id attribute that its stanza came with; ``target``: the name under which they know
     the message that ``ref`` is of; ``rest``: child elements that JSON clients cannot show.
+    ``whose``: the id of who wrote that message, where a moderator recalls it.
     """
 
     own: str = ""
     target: str = ""
     rest: str = ""
+    whose: str = ""
 
     @classmethod
     def of(cls, xml: str) -> "Names":
         head, _, rest = xml.partition("\n")
-        own, _, target = head.partition("\t")
-        return cls(own, target, rest)
+        own, _, others = head.partition("\t")
+        target, _, whose = others.partition("\t")
+        return cls(own, target, rest, whose)
 
     def xml(self) -> str:
         own, target = (name.translate(_PARTING) for name in (self.own, self.target))
         head = f"{own}\t{target}" if target else own
+        if self.whose:
+            head = f"{head}\t{self.whose}"
         return f"{head}\n{self.rest}" if head or self.rest else ""
 
 
@@ -210,7 +215,11 @@ class Member(msgspec.Struct, gc=False):
 
 
 class Group(msgspec.Struct):
-    """A group with all its members, as the router needs it."""
+    """A group with all its members, as the router needs it.
+
+    ``slug``: the name of its room, where XMPP clients gave it one. ``outcasts``: users who cannot
+    come in by a link.
+    """
 
     id: int
     name: str
@@ -222,6 +231,8 @@ class Group(msgspec.Struct):
     muted_all: bool = False
     announcement: str = ""
     join: Literal["invite", "request"] = "invite"
+    slug: str = ""
+    outcasts: list[int] = []
 
 
 _NEWLINES = re.compile("\r\n?")

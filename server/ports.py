@@ -492,13 +492,19 @@ class ChangeStore(Protocol):
 class GroupStore(Protocol):
     """Groups, and their members (unique: group and user)."""
 
-    async def insert(self, group: Document, members: Sequence[Document]) -> None:
-        """The group is there when all its members are."""
+    async def insert(self, group: Document, members: Sequence[Document]) -> bool:
+        """The group is there when all its members are. False: another one has its ``slug``."""
 
     async def get(self, gid: int) -> Document | None: ...
 
+    async def by_slug(self, slug: str) -> int | None:
+        """The group whose room has this name."""
+
     async def update(self, gid: int, changes: Mapping[str, Any]) -> bool:
         """False: there is no such group."""
+
+    async def cast_out(self, gid: int, userid: int, is_out: bool) -> bool:
+        """Puts the user on the group's ``outcasts``, or takes off. False: no change."""
 
     async def members(self, gid: int, userids: Collection[int] | None = None) -> list[Document]:
         """All members, or those of these users who are."""

@@ -187,16 +187,20 @@ class Receipts:
                 await self._tell(pointer, waiting, names)
 
     async def _names(self, pointers: list[Pointer]) -> dict[tuple[str, int], tuple[int, str]]:
-        """Of 1:1 conversations: whose message is at a pointer, and what XMPP calls it."""
+        """Whose message is at a pointer, and what XMPP calls it."""
         places = [
             (pointer.conv, seq)
             for pointer in pointers
-            if not is_group(pointer.conv)
             for seq in {pointer.read, pointer.delivered} - {0}
         ]
         found = await self._messages.at(places) if places else {}
         return {
-            place: (entry.message.userid, stanza_id(entry.message, entry.xml))
+            place: (
+                entry.message.userid,
+                str(entry.message.id)
+                if is_group(entry.conv)
+                else stanza_id(entry.message, entry.xml),
+            )
             for place, entry in found.items()
         }
 
@@ -227,7 +231,8 @@ class Receipts:
                 continue
             group = await self._groups.load(dstid)
             if group is not None and len(group.members) <= self._group_members:
-                self._publish(Event((), hint, dstid, (userid,)))
+                name = names.get((pointer.conv, seq), (0, ""))[1]
+                self._publish(Event((), hint, dstid, (userid,), name=name))
 
 
 def _moved(

@@ -20,6 +20,7 @@ from server.limits import SendRate
 from server.media import CONTACT_CARD, TEXT, check_media, named_contact
 from server.metrics import Metrics
 from server.model import (
+    EDIT,
     GROUP,
     REACTION,
     RECALL,
@@ -27,6 +28,7 @@ from server.model import (
     TYPING,
     VOID,
     Group,
+    Known,
     Message,
     Names,
     User,
@@ -233,8 +235,7 @@ class Router:
             raise ChatError("bad-field", "chat must be 10 or 11")
         conv = conversation(message.chat, userid, dstid)
         target = await self._acts.target(message, conv, floor, is_moderator)
-        name = origin_id if message.cmd == REACTION else stanza_id
-        xml = Names.of(xml)._replace(target=name(target.message, target.xml)).xml()
+        xml = _with_target(message, target, xml)
         self._enqueue(
             Envelope(message, conv, node, recipient, group, owners, xml, origin, target), node
         )
@@ -396,7 +397,7 @@ class Router:
                 if codec not in shared:
                     shared[codec] = codec.message(delivery, node.user)
                 known, data = codec, shared[codec]
-            if data is None or node is sender:
+            if data is None or (node is sender and not codec.reflects):
                 skipped += 1
             else:
                 node.deliver(data, message)
@@ -436,6 +437,19 @@ class Router:
                 known, data = codec, ready[codec]
             if data is not None and not node.pipe.is_slow and node is not event.sender:
                 node.hint(data)
+
+
+def _with_target(message: Message, target: Known, xml: str) -> str:
+    """Notes by which name XMPP clients know what is acted on: in rooms mostly by the room's own."""
+    names = Names.of(xml)
+    if message.chat == GROUP and message.cmd != EDIT:
+        names = names._replace(target=str(target.message.id))
+        if message.cmd == RECALL and target.message.userid != message.userid:
+            names = names._replace(whose=str(target.message.userid))
+    else:
+        name = origin_id if message.cmd == REACTION else stanza_id
+        names = names._replace(target=name(target.message, target.xml))
+    return names.xml()
 
 
 def _web_address(address: str, field: str) -> str:

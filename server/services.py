@@ -20,10 +20,13 @@ from server.inbox import Inbox
 from server.invitations import Invitations
 from server.metrics import Metrics
 from server.offline import Offline
+from server.outcasts import Outcasts
 from server.ports import Store
 from server.presence import Presences
 from server.profile import Profiles
 from server.receipts import Receipts
+from server.room_history import RoomHistory
+from server.rooms import Rooms
 from server.router import Router
 from server.search import Search
 from server.settings import Settings
@@ -49,6 +52,9 @@ class Services:
     exports: Exports
     tokens: Tokens
     groups: Groups
+    outcasts: Outcasts
+    rooms: Rooms
+    room_history: RoomHistory
     invitations: Invitations
     contacts: Contacts
     blocks: Blocks

@@ -156,6 +156,8 @@ class Xmpp:
     tls_certificate: str
     tls_key: str
     offline_messages: int = _within(0, 10_000)
+    room_occupants: int = _within(0, 5000)
+    room_history: int = _within(0, 200)
 
 
 @dataclass(frozen=True, kw_only=True)

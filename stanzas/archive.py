@@ -72,12 +72,21 @@ def form() -> str:
 
 
 def entry(
-    stanza: str, *, to: str, queryid: str, message_id: int, ts: int, domain: str, xmlns: str
+    stanza: str,
+    *,
+    to: str,
+    queryid: str,
+    message_id: int,
+    ts: int,
+    domain: str,
+    xmlns: str,
+    sender: str = "",
 ) -> str:
-    """One result, with the archived ``stanza`` inside."""
+    """One result, with the archived ``stanza`` inside. ``sender``: of another archive."""
+    whose = f" from='{attribute(sender)}'" if sender else ""
     asked = f" queryid='{attribute(queryid)}'" if queryid else ""
     return (
-        f"<message{xmlns} to='{attribute(to)}'><result xmlns='{ns.ARCHIVE}'{asked} "
+        f"<message{xmlns}{whose} to='{attribute(to)}'><result xmlns='{ns.ARCHIVE}'{asked} "
         f"id='{message_id}'><forwarded xmlns='{ns.FORWARD}'>{delay(domain, ts)}{stanza}"
         "</forwarded></result></message>"
     )

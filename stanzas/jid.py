@@ -42,6 +42,13 @@ def parse(text: str) -> Jid:
     return found
 
 
+def as_resource(text: str) -> str:
+    """A name as it can be a resource, prepared; empty if it cannot."""
+    words = " ".join(text.split())
+    found = _parse(f"a@b/{words}") if words else None
+    return found.resource if found else ""
+
+
 def is_resource(text: str) -> bool:
     """Whether a resource that a client asks for can be one."""
     try:

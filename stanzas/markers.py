@@ -3,7 +3,7 @@
 from stanzas import ns
 from stanzas.xml import attribute
 
-PROTOCOL = ("XEP-0333", "1.0.0", "partial: 1:1 messages; rooms come with their own service")
+PROTOCOL = ("XEP-0333", "1.0.0", "complete")
 
 DISPLAYED = f"{{{ns.MARKERS}}}displayed"
 MARKABLE = f"<markable xmlns='{ns.MARKERS}'/>"

@@ -19,7 +19,17 @@ from server.model import (
     Names,
     stanza_id,
 )
-from stanzas import chat_states, correction, markers, ns, reactions, receipts, reply, retraction
+from stanzas import (
+    chat_states,
+    correction,
+    invites,
+    markers,
+    ns,
+    reactions,
+    receipts,
+    reply,
+    retraction,
+)
 from stanzas.delay import delay, stamp
 from stanzas.xml import Element, attribute, serialise, text
 
@@ -121,7 +131,7 @@ def _message(stanza: Element) -> Said | None:
     message = Message(cmd=SINGLE)
     kept: list[str] = []
     body: str | None = None
-    answered = ""
+    answered = invited = ""
     wanted = False
     for child in stanza:
         tag = child.tag
@@ -136,10 +146,13 @@ def _message(stanza: Element) -> Said | None:
             answered = reply.read(child)
         elif tag not in _SERVER_ONLY:
             wanted = wanted or tag in _STORED_WITHOUT_BODY
+            if tag == invites.TAG:
+                invited = invites.read(child)
             kept.append(serialise(child))
+    body = body or invited
     if not body and not message.url and not wanted:
         return None
-    message.content = body or ""
+    message.content = body
     if message.url:
         message.media = FILE
         if message.content == message.url:
@@ -172,6 +185,20 @@ def from_message(
         f"<message{xmlns} from='{attribute(sender)}' to='{attribute(recipient)}' type='chat' "
         f"id='{attribute(stanza_id(message, xml))}'>"
     ]
+    write_entry(parts, message, names)
+    parts.append(f"<stanza-id xmlns='{ns.IDS}' by='{attribute(archive)}' id='{message.id}'/>")
+    if message.cid:
+        parts.append(f"<origin-id xmlns='{ns.IDS}' id='{attribute(message.cid)}'/>")
+    if delayed_by:
+        parts.append(delay(delayed_by, message.ts))
+    parts.append("</message>")
+    return "".join(parts)
+
+
+def write_entry(
+    parts: list[str], message: Message, names: Names, *, is_in_room: bool = False
+) -> None:
+    """What the message or act says, without its ids."""
     if message.recalled:
         parts.append(f"<retracted xmlns='{ns.RETRACT}' stamp='{stamp(message.ts)}'/>")
     elif message.cmd == RECALL:
@@ -183,15 +210,8 @@ def from_message(
     elif message.cmd == REACTION:
         parts.append(reactions.write(names.target, message.content))
     else:
-        _write_message(parts, message, names)
+        _write_message(parts, message, names, is_in_room)
     parts.append(names.rest)
-    parts.append(f"<stanza-id xmlns='{ns.IDS}' by='{attribute(archive)}' id='{message.id}'/>")
-    if message.cid:
-        parts.append(f"<origin-id xmlns='{ns.IDS}' id='{attribute(message.cid)}'/>")
-    if delayed_by:
-        parts.append(delay(delayed_by, message.ts))
-    parts.append("</message>")
-    return "".join(parts)
 
 
 def from_hint(hint: Message, *, sender: str, name: str, xmlns: str = "") -> str | None:
@@ -208,7 +228,7 @@ def from_hint(hint: Message, *, sender: str, name: str, xmlns: str = "") -> str 
     return f"<message{xmlns} from='{attribute(sender)}' type='chat'>{inside}</message>"
 
 
-def _write_message(parts: list[str], message: Message, names: Names) -> None:
+def _write_message(parts: list[str], message: Message, names: Names, is_in_room: bool) -> None:
     body = message.content or message.url
     if body:
         parts.append(f"<body>{text(body)}</body>")
@@ -218,13 +238,14 @@ def _write_message(parts: list[str], message: Message, names: Names) -> None:
     if message.media > 1 or message.pic or message.amount or message.ref or message.at:
         rest = Container(message.media, message.pic, message.amount, message.ref, message.at)
         parts.append(f"<json xmlns='{ns.JSON}'>{text(_encode(rest).decode())}</json>")
-    if names.target:
-        parts.append(reply.write(names.target))
+    answered = str(message.ref or "") if is_in_room else names.target
+    if answered:
+        parts.append(reply.write(answered))
     if not (names.own or names.rest):  # a JSON client's
-        parts.append(receipts.REQUEST + markers.MARKABLE)
+        parts.append(markers.MARKABLE if is_in_room else receipts.REQUEST + markers.MARKABLE)
 
 
 def check(stanza: Element) -> None:
     """Raises ``bad-field`` for what a message must not be."""
     if stanza.get("type", "normal") == "groupchat":
-        raise ChatError("not-found", "rooms are not served over XMPP yet")
+        raise ChatError("not-found", "there is no such room")

@@ -3,7 +3,7 @@
 from stanzas import ns
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("XEP-0444", "0.2.1", "partial: 1:1 messages; rooms come with their own service")
+PROTOCOL = ("XEP-0444", "0.2.1", "complete")
 
 TAG = f"{{{ns.REACTIONS}}}reactions"
 _REACTION = f"{{{ns.REACTIONS}}}reaction"

@@ -1,9 +1,9 @@
-"""Message replies (XEP-0461): ``ref`` of cmd 10."""
+"""Message replies (XEP-0461): ``ref`` of cmd 10 and 11."""
 
 from stanzas import ns
 from stanzas.xml import Element, attribute
 
-PROTOCOL = ("XEP-0461", "0.2.1", "partial: 1:1 messages; rooms come with their own service")
+PROTOCOL = ("XEP-0461", "0.2.1", "complete")
 
 TAG = f"{{{ns.REPLY}}}reply"
 

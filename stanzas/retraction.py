@@ -3,7 +3,7 @@
 from stanzas import ns
 from stanzas.xml import Element, attribute
 
-PROTOCOL = ("XEP-0424", "0.4.2", "partial: 1:1 messages; rooms come with their own service")
+PROTOCOL = ("XEP-0424", "0.4.2", "complete")
 
 TAG = f"{{{ns.RETRACT}}}retract"
 _READABLE = "This person took a message back, which your client does not support."

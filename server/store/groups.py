@@ -26,14 +26,30 @@ class MongoGroups:
         self._requests = requests
         self._by_user = Lookup(members, "userid", OF_GROUPS)
 
-    async def insert(self, group: Document, members: Sequence[Document]) -> None:
+    async def insert(self, group: Document, members: Sequence[Document]) -> bool:
         with storage():
             await self._members.insert_many(list(members))
-            await self._groups.insert_one(group)
+            try:
+                await self._groups.insert_one(group)
+            except DuplicateKeyError:
+                await self._members.delete_many({"gid": group["_id"]})
+                return False
+        return True
 
     async def get(self, gid: int) -> Document | None:
         with storage():
             return await self._groups.find_one({"_id": gid})
+
+    async def by_slug(self, slug: str) -> int | None:
+        with storage():
+            found = await self._groups.find_one({"slug": slug}, {"_id": 1})
+        return found["_id"] if found else None
+
+    async def cast_out(self, gid: int, userid: int, is_out: bool) -> bool:
+        change = {"$addToSet" if is_out else "$pull": {"outcasts": userid}}
+        with storage():
+            result = await self._groups.update_one({"_id": gid}, change)
+        return bool(result.modified_count)
 
     async def update(self, gid: int, changes: Mapping[str, Any]) -> bool:
         with storage():

@@ -106,6 +106,11 @@ INDEXES: dict[str, list[IndexModel]] = {
     "presences": [IndexModel([("gone", ASCENDING)], expireAfterSeconds=86_400)],
     "contacts": [IndexModel([("users", ASCENDING)])],
     "blocks": [IndexModel([("blocked", ASCENDING)])],
+    "groups": [
+        IndexModel(
+            [("slug", ASCENDING)], unique=True, partialFilterExpression={"slug": {"$exists": True}}
+        )
+    ],
     "members": [
         IndexModel([("gid", ASCENDING), ("userid", ASCENDING)]),
         IndexModel([("userid", ASCENDING)]),

@@ -8,6 +8,7 @@ from lxml import etree
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from tests.support.groups import make_group
 from tests.support.json_client import PASSWORD, SOCKETS, JsonClient
 from tests.support.node import Node
 
@@ -137,3 +138,35 @@ async def test_bad_xml_over_websocket_gets_a_stream_error(one_node: Node, name: 
     assert any("<stream:error" in frame for frame in frames), frames
     for frame in frames:
         etree.fromstring(frame)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_room_over_websocket(node: Node) -> None:
+    """Join, past, subject, both directions and leaving, each a frame with its namespace."""
+    ann, account = await JsonClient.online(node), await JsonClient.register(node)
+    gid = await make_group(ann, account)
+    await ann.say(gid, "before", "c1", chat=11)
+    socket = await (await Socket.open(node)).login(account)
+    room = f"{gid}@conference.localhost"
+    own = await socket.ask(
+        f"<presence xmlns='jabber:client' to='{room}/{account.username}'>"
+        "<x xmlns='http://jabber.org/protocol/muc'/></presence>",
+        "code='110'",
+    )
+    assert etree.fromstring(own).get("from") == f"{room}/{account.username}"
+    assert "urn:xmpp:delay" in await socket.hear("before")
+    await socket.hear("<subject")
+    await ann.say(gid, "hello <&>", "c2", chat=11)
+    heard = etree.fromstring(await socket.hear("hello"))
+    assert heard.findtext("{jabber:client}body") == "hello <&>"
+    reflected = await socket.ask(
+        f"<message xmlns='jabber:client' to='{room}' type='groupchat' id='m1'>"
+        "<body>hi</body></message>",
+        "hi",
+    )
+    assert etree.fromstring(reflected).get("id") == "m1"
+    assert (await ann.expect(cmd=11))["content"] == "hi"
+    await socket.ask(
+        f"<presence xmlns='jabber:client' to='{room}/{account.username}' type='unavailable'/>",
+        "type='unavailable'",
+    )
