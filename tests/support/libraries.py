@@ -144,7 +144,8 @@ class InNode(Library):
         await self.do("stop")
         async with asyncio.timeout(10):
             status = await self.process.wait()
-        assert (status, (await self._complaints).decode()) == (0, "")
+        complaints = (await self._complaints).decode()
+        assert (status, complaints) == (0, ""), f"ended with {status}: {complaints}"
 
     async def kill(self) -> None:
         if self.process.returncode is None:
