@@ -4,6 +4,7 @@ import { $iq, $msg, $pres, Strophe } from "strophe.js";
 import { drive, tell } from "./driver.mjs";
 
 const ROSTER = "jabber:iq:roster";
+const BLOCKING = "urn:xmpp:blocking";
 const MAM = "urn:xmpp:mam:2";
 const RSM = "http://jabber.org/protocol/rsm";
 const MUC_USER = "http://jabber.org/protocol/muc#user";
@@ -130,6 +131,14 @@ drive({
   approve({ jid }) {
     connection.send($pres({ to: jid, type: "subscribed" }));
     connection.send($pres({ to: jid, type: "subscribe" }));
+  },
+
+  async block({ jid }) {
+    await ask($iq({ type: "set" }).c("block", { xmlns: BLOCKING }).c("item", { jid }));
+  },
+
+  async unblock({ jid }) {
+    await ask($iq({ type: "set" }).c("unblock", { xmlns: BLOCKING }).c("item", { jid }));
   },
 
   say: ({ to, body, id, type = "chat" }) => connection.send($msg({ to, type, id }).c("body").t(body)),

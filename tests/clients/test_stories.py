@@ -104,6 +104,22 @@ async def test_chat_both_ways(node: Node, library: str) -> None:
 
 
 @pytest.mark.gen_test(timeout=40)
+async def test_somebody_is_blocked(node: Node, library: str) -> None:
+    """Nothing comes from them until they are unblocked; it is the same block as over HTTP."""
+    ann, account = await ann_and_account(node)
+    async with logged_in(library, node, account) as xena:
+        await xena.come_online()
+        await xena.do("block", jid=ann.jid)
+        _, listed = await account.call("GET", "/api/blocks")
+        assert [user["id"] for user in listed["users"]] == [ann.id]
+        refused = await ann.refused(cmd=10, dstid=account.id, content="hear me", cid="c1")
+        assert refused == (403, "not-allowed")
+        await xena.do("unblock", jid=ann.jid)
+        await ann.say(account.id, "hear me now", "c2")
+        assert (await xena.expect("message"))["body"] == "hear me now"
+
+
+@pytest.mark.gen_test(timeout=40)
 async def test_history_after_reconnect(node: Node, library: str) -> None:
     """A second login asks the archive for what was said before and meanwhile, page by page."""
     ann, account = await ann_and_account(node)

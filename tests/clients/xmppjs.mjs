@@ -7,6 +7,7 @@ import { drive, tell } from "./driver.mjs";
 globalThis.WebSocket = WebSocket; // Node 20 has none of its own; the library takes this one
 
 const ROSTER = "jabber:iq:roster";
+const BLOCKING = "urn:xmpp:blocking";
 const MAM = "urn:xmpp:mam:2";
 const RSM = "http://jabber.org/protocol/rsm";
 const MUC_USER = "http://jabber.org/protocol/muc#user";
@@ -97,6 +98,12 @@ drive({
     await presence(jid, "subscribed");
     await presence(jid, "subscribe");
   },
+
+  block: ({ jid }) =>
+    xmpp.iqCaller.set(xml("block", { xmlns: BLOCKING }, xml("item", { jid }))).then(() => null),
+
+  unblock: ({ jid }) =>
+    xmpp.iqCaller.set(xml("unblock", { xmlns: BLOCKING }, xml("item", { jid }))).then(() => null),
 
   say: ({ to, body, id, type = "chat" }) =>
     xmpp.send(xml("message", { to, type, id }, xml("body", {}, body))),

@@ -184,7 +184,15 @@ class Slixmpp(Library):
     client: XmppClient
 
     async def start(self) -> None:
-        plugins = ("xep_0045", "xep_0184", "xep_0198", "xep_0280", "xep_0333", "xep_0359")
+        plugins = (
+            "xep_0045",
+            "xep_0184",
+            "xep_0191",
+            "xep_0198",
+            "xep_0280",
+            "xep_0333",
+            "xep_0359",
+        )
         client = self.client = XmppClient(self.node, self.account.jid, plugins=plugins)
         client.auto_authorize = client.auto_subscribe = None
         client.roster.auto_authorize = client.roster.auto_subscribe = None
@@ -250,6 +258,12 @@ class Slixmpp(Library):
     async def _do_approve(self, jid: str) -> None:
         self.client.send_presence_subscription(pto=jid, ptype="subscribed")
         self.client.send_presence_subscription(pto=jid)
+
+    async def _do_block(self, jid: str) -> None:
+        await self.client.plugin["xep_0191"].block(jid)
+
+    async def _do_unblock(self, jid: str) -> None:
+        await self.client.plugin["xep_0191"].unblock(jid)
 
     async def _do_say(self, to: str, body: str, id: str, type: str) -> None:
         message = self.client.make_message(mto=to, mbody=body, mtype=type)
