@@ -10,7 +10,7 @@ from server.bookmarks import CURRENT
 from server.clients import Pending
 from server.errors import ChatError
 from server.model import User
-from server.pep import OLD_BOOKMARKS
+from server.pep import OLD_BOOKMARKS, Pep
 from stanzas import bookmarks, disco, ns, private, pubsub, replies
 from stanzas.pubsub import Request
 from stanzas.replies import Origin
@@ -43,7 +43,6 @@ class PepQueries:
 
     def __init__(self, session: "XmppSession") -> None:
         self._session = session
-        self._pep = session.services.pep
         self._own: dict[tuple[str, str, str], Answer] = {
             ("set", pubsub.PUBSUB, "publish"): self._publish,
             ("set", pubsub.PUBSUB, "retract"): self._retract,
@@ -199,6 +198,10 @@ class PepQueries:
             self._reply(asked, private.answer(await services.bookmarks.old(self._me)))
         else:
             self._reply(asked, private.answer(await self._pep.private(self._me, name) or xml))
+
+    @property
+    def _pep(self) -> Pep:
+        return self._session.services.pep
 
     @property
     def _me(self) -> int:

@@ -8,7 +8,7 @@ from stanzas.xml import Bounds, Element, attribute, parse_document, serialise, t
 
 PROTOCOL = (
     "XEP-0402, XEP-0048",
-    "1.2.0, 1.1",
+    "1.2.0, 1.2",
     "complete: the same bookmarks by both, also in 0049",
 )
 

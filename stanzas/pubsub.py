@@ -8,7 +8,8 @@ from stanzas import delay, ns
 from stanzas.xml import Element, attribute, serialise, text
 
 PROTOCOL = (
-    *("XEP-0163, XEP-0060, XEP-0222, XEP-0223", "1.2.2, 1.26, 1.0.1, 1.1.1"),
+    "XEP-0163, XEP-0060, XEP-0222, XEP-0223",
+    "1.2.2, 1.30.0, 1.0, 1.1.1",
     "partial: no affiliations, no subscriptions but by presence",
 )
 

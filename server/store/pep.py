@@ -1,5 +1,6 @@
 """What users publish by XMPP's personal eventing, and what their clients keep in private."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Collection as SomeOf
 
@@ -14,7 +15,10 @@ BATCH = 100
 
 
 class MongoPep:
-    """See :class:`server.ports.PepStore`. ``seq``: the item's place in the order of its node."""
+    """See :class:`server.ports.PepStore`. ``seq``: the item's place in the order of its node.
+
+    It goes on from the clock, so that of a node that was removed and made anew none comes again.
+    """
 
     def __init__(self, nodes: Collection, items: Collection, private: Collection) -> None:
         self._nodes = nodes
@@ -35,7 +39,7 @@ class MongoPep:
             if await self._nodes.count_documents({"userid": userid}, limit=most) >= most:
                 return None
             try:
-                await self._nodes.insert_one({**made, "seq": 0})
+                await self._nodes.insert_one({**made, "seq": time.time_ns()})
             except DuplicateKeyError:
                 return False
         return True
