@@ -158,6 +158,9 @@ class Xmpp:
     offline_messages: int = _within(0, 10_000)
     room_occupants: int = _within(0, 5000)
     room_history: int = _within(0, 200)
+    pep_nodes: int = _within(1, 10_000)
+    pep_items: int = _within(1, 10_000)
+    pep_item_bytes: int = _within(1024, 4_194_304)
 
 
 @dataclass(frozen=True, kw_only=True)
