@@ -12,12 +12,14 @@ from server.errors import ChatError
 from server.group_shapes import Note
 from server.model import GROUP, RECEIPT, SINGLE, TYPING, Group, Message, User
 from server.rooms import Occupant, Room, Shift
-from stanzas import jid, messages, occupants, replies, rooms
+from stanzas import jid, messages, occupants, replies, room_forms, rooms
 from stanzas.xml import Element, attribute
 
 if TYPE_CHECKING:
     from handlers.xmpp import XmppNode, XmppSession
 
+INVITED = 20
+"""Invitations in one message."""
 HELD = 1000
 """Messages that come while a client is being told of the past."""
 _NOT_FOR_ROOMS = frozenset(("error", "headline"))
@@ -78,6 +80,8 @@ class SessionRooms:
         to, kind = jid.parse(asked.to), stanza.get("type")
         if kind == "error":
             return None
+        if kind == "probe":
+            return None  # who is here knows already, and nobody else may
         if kind not in (None, "unavailable"):
             self._error(asked, "feature-not-implemented", "cancel")
             return None
@@ -92,7 +96,7 @@ class SessionRooms:
         elif x is not None:
             return self._join(to, x, asked)
         elif known is None:
-            self._error(asked, "not-acceptable", "cancel", "join the room first")
+            self._put_out(asked.to, "join the room first")
         else:
             return self._change_nick(known, to.resource)
         return None
@@ -103,23 +107,40 @@ class SessionRooms:
         wanted = rooms.history_wanted(x, now_ms())
         group, is_new = await services.rooms.find(to.local), False
         if group is None and not to.local.isdigit():
-            group, is_new = await self.make(to.local), True
+            try:
+                group, is_new = await self.make(to.local), True
+            except ChatError as error:
+                if error.slug != "taken":  # by somebody who was quicker
+                    raise
         if group is not None and me not in group.members:
             # Who was just let in asks at once, maybe before this node has heard of it.
             group = await services.groups.look_again(group.id, me)
-        if group is not None and me not in group.members:
-            if me in group.outcasts:
-                self._error(asked, "forbidden", "auth", "you are banned from this room")
-                return
-            if code := rooms.password(x):
-                await services.invitations.join(code, me, group.id)
-                group = await services.groups.load(group.id)
-        if group is None or me not in group.members:
-            self._error(asked, "registration-required", "auth", "members only")
+        if group is not None and me not in group.members and me in group.outcasts:
+            self._error(asked, "forbidden", "auth", "you are banned from this room")
             return
+        if group is None or me not in group.members:
+            code = rooms.password(x)
+            group = await self._admitted(group, code) if code else None
+            if group is None:
+                condition = "not-authorized" if code else "registration-required"
+                self._error(asked, condition, "auth", "members only")
+                return
         if group.id in self.joined:
             self._forget(self.joined[group.id])
         await self._enter(group, to.resource, wanted, is_new=is_new)
+
+    async def _admitted(self, group: Group | None, code: str) -> Group | None:
+        """The group, if the code of a link lets one into it."""
+        if group is None:
+            return None
+        services = self._services
+        try:
+            await services.invitations.join(code, self._me, group.id)
+        except ChatError as error:
+            if error.slug != "not-found":
+                raise
+            return None
+        return await services.groups.load(group.id)
 
     async def make(self, slug: str) -> Group:
         """A new room of this name. Raises ``invalid``, ``slow-down``, ``taken``."""
@@ -140,7 +161,8 @@ class SessionRooms:
         place.is_new = is_new
         try:
             room = place.room = await self._services.rooms.join(group, self)
-            if self.joined.get(gid) is not place:  # left meanwhile
+            if self.joined.get(gid) is not place or self._session.is_closed:  # left meanwhile
+                self.joined.pop(gid, None)
                 self._services.rooms.leave(room, self)
                 return
             self.by_local[room.local] = place
@@ -156,6 +178,8 @@ class SessionRooms:
         except BaseException:
             self._forget(place)
             raise
+        if self.joined.get(gid) is not place:
+            return
         self.on_subject(room, 0)
         held, place.held = place.held or [], None
         for data, message in held:
@@ -167,7 +191,7 @@ class SessionRooms:
         place.is_present = True
         for occupant in room.occupants.values():
             if occupant.userid != me:
-                self._tell(room, "presence", self._presence(room, occupant))
+                self._tell("presence", self._presence(room, occupant))
         own = room.occupants.get(me)
         if own is not None:
             codes = [rooms.SELF, rooms.NOT_ANONYMOUS, rooms.LOGGED]
@@ -175,7 +199,7 @@ class SessionRooms:
                 codes.append(rooms.CREATED)
             if nick != own.nick:
                 codes.append(rooms.NICK_GIVEN)
-            self._tell(room, "presence", self._presence(room, own, tuple(codes)))
+            self._tell("presence", self._presence(room, own, tuple(codes)))
 
     async def _tell_past(
         self, place: Joined, me: int, limit: int, wanted: rooms.HistoryWanted
@@ -200,7 +224,7 @@ class SessionRooms:
                     break
             told.append(stanza)
         for stanza in reversed(told):
-            self._tell(room, "message", stanza)
+            self._tell("message", stanza)
 
     def nick(self, room: Room, author: User | None, userid: int) -> str:
         """An author's name in the room."""
@@ -208,9 +232,9 @@ class SessionRooms:
 
     async def _change_nick(self, place: Joined, nick: str) -> None:
         room, me = place.room, self._me
-        if room.nicks.get(me) == nick:
-            return  # the presence it has already
         self._services.router.count(self._node)
+        if room.nicks.get(me) == nick:
+            return  # its presence is no other one; show and status are not the room's
         if any(
             other.casefold() == nick.casefold()
             for userid, other in room.nicks.items()
@@ -228,7 +252,18 @@ class SessionRooms:
             sender = f"{self.address(room)}/{own.nick}"
             number = occupants.write(room.gid, own.userid)
             stanza = rooms.presence(sender, number, gone, (rooms.SELF,), is_here=False)
-            self._tell(room, "presence", stanza)
+            self._tell("presence", stanza)
+
+    def _put_out(self, address: str, why: str) -> None:
+        """Tells the client that it is not in a room in which it believes to be."""
+        stanza = rooms.presence(
+            address,
+            "",
+            rooms.item(rooms.Place(None), reason=why),
+            (rooms.SELF, rooms.KICKED, rooms.TECHNICAL),
+            is_here=False,
+        )
+        self._tell("presence", stanza)
 
     def _forget(self, place: Joined) -> None:
         for gid, known in list(self.joined.items()):
@@ -254,7 +289,7 @@ class SessionRooms:
             return None
         is_for_all = stanza.get("type") == "groupchat"
         if not is_for_all and (invited := rooms.invitations(stanza)):
-            return self._invite(to, invited[:1], asked)
+            return self._invite(to, invited, asked)
         place = self.by_local.get(to.local)
         if place is None:
             self._error(asked, "not-acceptable", "cancel", "join the room first")
@@ -264,6 +299,8 @@ class SessionRooms:
             return self._say(place, stanza, asked)
         elif to.resource:
             return self._whisper(place, to.resource, stanza, asked)
+        elif room_forms.type_of(stanza) == rooms.VOICE_REQUEST:
+            self._error(asked, "feature-not-implemented", "cancel", "ask a moderator")
         else:
             self._error(asked, "bad-request", "modify", "a room gets messages of type groupchat")
         return None
@@ -290,6 +327,7 @@ class SessionRooms:
         return self._session.submit_of_another(said, self._node, asked)
 
     async def _set_subject(self, room: Room, changes: dict[str, str]) -> None:
+        self._services.router.count(self._node)
         await self._services.groups.update(room.gid, self._me, changes)
 
     def _whisper(self, place: Joined, nick: str, stanza: Element, asked: replies.Origin) -> Pending:
@@ -310,12 +348,14 @@ class SessionRooms:
         self, to: jid.Jid, invited: Sequence[rooms.Invited], asked: replies.Origin
     ) -> None:
         services, me = self._services, self._me
-        services.router.count(self._node)
+        if len(invited) > INVITED:
+            raise ChatError("too-long", f"at most {INVITED} invitations at once")
         group = await services.rooms.find(to.local)
         if group is None or me not in group.members:
             self._error(asked, "forbidden", "auth", "you are not a member of this room")
             return
         for one in invited:
+            services.router.count(self._node)
             address = jid.parse(one.jid)
             user = None
             if address.domain == self._session.domain and address.local:
@@ -326,8 +366,12 @@ class SessionRooms:
                 if user.id not in group.members or group.owner == me:
                     raise ChatError("not-found", "there is no such invitation")
                 await services.groups.remove(group.id, me, me)
+                if await services.blocks.apart(me, user.id):
+                    continue
             elif user.id not in group.members:
                 await services.groups.add(group.id, me, user.id)
+            else:
+                await services.blocks.look(me, user.id)
             room = f"{group.slug or group.id}@{self.service}"
             told = rooms.invitation(
                 room, self._node.user.jid, one.reason, is_declined=one.is_declined
@@ -347,6 +391,9 @@ class SessionRooms:
         if place.held is not None:
             place.held.append((data, message))
             if len(place.held) > HELD:
+                self._put_out(
+                    f"{self.address(place.room)}/{place.room.nicks[self._me]}", "too slow"
+                )
                 self._forget(place)
             return
         if message.seq <= place.seen:
@@ -359,7 +406,7 @@ class SessionRooms:
             data.rest = rooms.message(
                 message, room=self.address(room), gid=room.gid, nick=nick, xml=about.xml
             )
-        self._tell(room, "message", data.rest)
+        self._tell("message", data.rest)
 
     def hint(self, data: ForRoom) -> None:
         """That somebody types, or has read."""
@@ -375,9 +422,9 @@ class SessionRooms:
             return
         sender = f"{self.address(room)}/{nick}"
         if body.cmd == TYPING:
-            self._tell(room, "message", rooms.typing(body.state, sender))
+            self._tell("message", rooms.typing(body.state, sender))
         elif body.cmd == RECEIPT and body.state == "read":
-            self._tell(room, "message", rooms.displayed(event.name, sender))
+            self._tell("message", rooms.displayed(event.name, sender))
 
     def on_shifts(self, room: Room, shifts: Sequence[Shift], note: Note) -> None:
         """Somebody came, went, or is another now; see :class:`server.rooms.Looker`."""
@@ -386,16 +433,21 @@ class SessionRooms:
             return
         me = self._me
         for before, after in shifts:
-            if after is None and before is not None:
+            if after is None and before is not None and before.userid == me:
                 self._tell_gone(room, before, note)
-                if before.userid == me:
-                    self._forget(place)
-                    return
-            elif after is not None:
+                self._forget(place)
+                return  # the rest is not for who is no member
+        # Who goes, and old names, before who may have them now.
+        for before, after in shifts:
+            if before is not None and after is None:
+                self._tell_gone(room, before, note)
+            elif before is not None and after is not None and before.nick != after.nick:
                 codes = (rooms.SELF,) if after.userid == me else ()
-                if before is not None and before.nick != after.nick:
-                    self._tell_renamed(room, before, after, codes)
-                self._tell(room, "presence", self._presence(room, after, codes))
+                self._tell_renamed(room, before, after, codes)
+        for _, after in shifts:
+            if after is not None:
+                codes = (rooms.SELF,) if after.userid == me else ()
+                self._tell("presence", self._presence(room, after, codes))
 
     def _tell_gone(self, room: Room, before: Occupant, note: Note) -> None:
         codes = [rooms.SELF] if before.userid == self._me else []
@@ -413,7 +465,7 @@ class SessionRooms:
             tuple(codes),
             is_here=False,
         )
-        self._tell(room, "presence", stanza)
+        self._tell("presence", stanza)
 
     def _tell_renamed(
         self, room: Room, before: Occupant, after: Occupant, codes: tuple[int, ...]
@@ -426,7 +478,7 @@ class SessionRooms:
             (rooms.NICK_CHANGED, *codes),
             is_here=False,
         )
-        self._tell(room, "presence", stanza)
+        self._tell("presence", stanza)
 
     def on_subject(self, room: Room, by: int) -> None:
         """It is said after the past, too, and empty where there is none."""
@@ -434,23 +486,27 @@ class SessionRooms:
         if place is not None and place.is_present:
             nick = room.nicks.get(by)
             sender = f"{self.address(room)}/{nick}" if nick else self.address(room)
-            self._tell(room, "message", rooms.subject(room.subject, sender))
+            self._tell("message", rooms.subject(room.subject, sender))
 
     def on_configuration(self, room: Room) -> None:
-        stanza = rooms.status(self.address(room), rooms.CONFIGURATION_CHANGED)
-        self._tell(room, "message", stanza)
+        place = self.joined.get(room.gid)
+        if place is not None and place.is_present:
+            stanza = rooms.status(self.address(room), rooms.CONFIGURATION_CHANGED)
+            self._tell("message", stanza)
 
     def on_dissolved(self, room: Room, note: Note) -> None:
         place = self.joined.get(room.gid)
         own = room.occupants.get(self._me)
-        if place is None or own is None:
+        if place is None:
+            return
+        self._forget(place)
+        if own is None:
             return
         inside = rooms.item(rooms.Place(None)) + rooms.destroyed(note.instead, note.why)
         sender = f"{self.address(room)}/{own.nick}"
         number = occupants.write(room.gid, own.userid)
         stanza = rooms.presence(sender, number, inside, (rooms.SELF,), is_here=False)
-        self._tell(room, "presence", stanza)
-        self._forget(place)
+        self._tell("presence", stanza)
 
     def _presence(self, room: Room, occupant: Occupant, codes: tuple[int, ...] = ()) -> str:
         place = rooms.Place(occupant.role, occupant.has_voice, occupant.jid)
@@ -461,7 +517,7 @@ class SessionRooms:
             codes,
         )
 
-    def _tell(self, room: Room, name: str, rest: str) -> None:
+    def _tell(self, name: str, rest: str) -> None:
         session = self._session
         session.transport.tell(f"<{name}{session.xmlns} to='{attribute(session.me)}'{rest}")
 

@@ -169,6 +169,14 @@ class Groups:
             for group in await self._store.by_ids(list(mine))
         ]
 
+    async def rooms_of(self, userid: int) -> list[tuple[str, str]]:
+        """The names of the rooms that this user's groups are, and the groups' own."""
+        mine = [member["gid"] for member in await self._store.of_user(userid)]
+        return [
+            (group.get("slug") or str(group["_id"]), group["name"])
+            for group in await self._store.by_ids(mine)
+        ]
+
     async def get(self, gid: int, userid: int) -> GroupView:
         """The group as this member sees it. Raises ``not-a-member``."""
         group, _ = await self.member(gid, userid)

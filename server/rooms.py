@@ -5,6 +5,7 @@ whenever that changes, on each node by itself, and who looks at it here is told 
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -131,9 +132,10 @@ class Rooms:
     async def find(self, local: str) -> Group | None:
         """The group that the left side of a room's JID names."""
         if local.isascii() and local.isdigit():
-            group = await self._groups.load(int(local)) if len(local) <= 16 else None
+            is_id = len(local) <= 16 and not local.startswith("0")
+            group = await self._groups.load(int(local)) if is_id else None
             return None if group is None or group.slug else group
-        gid = self._slugs.get(local)
+        known = gid = self._slugs.get(local)
         if gid is None:
             gid = await self._groups.by_slug(local)
             if gid is None:
@@ -144,6 +146,8 @@ class Rooms:
         group = await self._groups.load(gid)
         if group is None:
             self._slugs.pop(local, None)
+            if known is not None:  # another group may have its name now
+                return await self.find(local)
         return group
 
     async def look(self, group: Group) -> Room:
@@ -247,6 +251,10 @@ class Rooms:
             for other in (user.username, str(user.id)):
                 if nick.casefold() in taken and other:
                     nick = f"{wanted} ({other})"
+            for number in itertools.count(2):  # somebody took even that name
+                if nick.casefold() not in taken:
+                    break
+                nick = f"{wanted} ({user.id}, {number})"
             taken.add(nick.casefold())
             nicks[member.id] = nick
         return nicks
@@ -284,6 +292,7 @@ class Rooms:
             room.refreshing = asyncio.create_task(self._refresh(room), name="room")
 
     async def _refresh(self, room: Room) -> None:
+        await room.ready.wait()
         while room.lookers:
             notes, room.notes = room.notes, []
             try:

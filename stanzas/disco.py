@@ -24,6 +24,7 @@ _ROOM = (
     *(ns.OCCUPANT, ns.MODERATE, f"{ns.MUC}#stable_id", f"{ns.MUC}#self-ping-optimization"),
     *("muc_hidden", "muc_membersonly", "muc_nonanonymous", "muc_persistent", "muc_unsecured"),
 )
+OWN_NICK, TRAFFIC = "x-roomuser-item", f"{ns.MUC}#traffic"
 _ACCOUNT = (ns.DISCO_INFO, ns.ARCHIVE, f"{ns.ARCHIVE}#extended", ns.IDS)
 
 
@@ -52,6 +53,17 @@ def room_info(name: str, features: tuple[str, ...], form: str) -> str:
     """``form``: more about the room (XEP-0128)."""
     identity = f"<identity category='conference' type='text' name='{attribute(name)}'/>"
     return _info(identity, (*_ROOM, *features), form)
+
+
+def own_nick(nick: str) -> str:
+    """The name that one has in a room (XEP-0045 section 7.12)."""
+    identity = f"<identity category='conference' type='text' name='{attribute(nick)}'/>"
+    return f"<query xmlns='{ns.DISCO_INFO}' node='{OWN_NICK}'>{identity}</query>"
+
+
+def node(query: Element) -> str:
+    name: str = query.get("node", "")
+    return name
 
 
 def has_node(query: Element) -> bool:

@@ -111,6 +111,9 @@ def configured(form: Element, group: Group) -> dict[str, Any]:
     given = room_forms.read(form)
     if given.get("FORM_TYPE", CONFIGURATION) != CONFIGURATION:
         raise ChatError("bad-field", "not this form")
+    if given.get("muc#roomconfig_whois", "anyone") != "anyone":
+        # Whoever believes names to be hidden would be deceived.
+        raise ChatError("not-allowed", "rooms hide nobody's JID", xmpp="not-acceptable")
     changes: dict[str, Any] = {}
     if given.get("muc#roomconfig_roomname"):
         changes["name"] = given["muc#roomconfig_roomname"]
@@ -125,11 +128,13 @@ def configured(form: Element, group: Group) -> dict[str, Any]:
     return {field: value for field, value in changes.items() if getattr(group, field) != value}
 
 
-def information(group: Group) -> str:
-    """What disco tells of a room."""
+def information(group: Group, most: int) -> str:
+    """What disco tells of a room. ``most``: messages of the past that joining gives."""
     fields = (
         Field("muc#roominfo_description", "text-single", [group.memo]),
         Field("muc#roominfo_subject", "text-single", [group.announcement]),
+        Field("muc#roominfo_subjectmod", "boolean", ["0"]),
+        Field("muc#maxhistoryfetch", "text-single", [str(most)]),
         Field("muc#roominfo_occupants", "text-single", [str(len(group.members))]),
         Field("muc#roomconfig_roomname", "text-single", [group.name]),
     )

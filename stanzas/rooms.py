@@ -11,7 +11,7 @@ from stanzas import chat_states, invites, markers, messages, moderation, ns, occ
 from stanzas.delay import delay, moment_ms
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("XEP-0045", "1.35.1", "partial: no voice requests, no registration, no passwords kept")
+PROTOCOL = ("XEP-0045", "1.35.5", "partial: no voice requests, no registration, no passwords kept")
 
 JOIN = f"{{{ns.MUC}}}x"
 USER = f"{{{ns.MUC_USER}}}x"
@@ -25,7 +25,8 @@ _REASON = f"{{{ns.MUC_USER}}}reason"
 
 SELF, NOT_ANONYMOUS, CREATED, LOGGED, NICK_GIVEN = 110, 100, 201, 170, 210
 BANNED, NICK_CHANGED, KICKED, NO_LONGER_MEMBER = 301, 303, 307, 321
-CONFIGURATION_CHANGED = 104
+CONFIGURATION_CHANGED, TECHNICAL = 104, 333
+VOICE_REQUEST = f"{ns.MUC}#request"
 
 
 class HistoryWanted(NamedTuple):
