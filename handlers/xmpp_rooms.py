@@ -30,12 +30,14 @@ class Joined:
     """A room that the session has joined.
 
     ``held``: what comes while it is told of the past, None afterwards; ``seen``: the seq that the
-    past went up to. ``is_new``: made by this session, and not configured yet.
+    past went up to. ``me``: one's own JID there. ``is_new``: made by this session, and not
+    configured yet.
     """
 
-    __slots__ = ("held", "is_new", "is_present", "room", "seen")
+    __slots__ = ("held", "is_new", "is_present", "me", "room", "seen")
 
-    def __init__(self) -> None:
+    def __init__(self, me: str) -> None:
+        self.me = me
         self.room: Room
         self.held: list[tuple[ForRoom, Message]] | None = []
         self.seen = 0
@@ -127,7 +129,7 @@ class SessionRooms:
                 return
         if group.id in self.joined:
             self._forget(self.joined[group.id])
-        await self._enter(group, to.resource, wanted, is_new=is_new)
+        await self._enter(group, to, wanted, is_new=is_new)
 
     async def _admitted(self, group: Group | None, code: str) -> Group | None:
         """The group, if the code of a link lets one into it."""
@@ -154,10 +156,10 @@ class SessionRooms:
         return group
 
     async def _enter(
-        self, group: Group, nick: str, wanted: rooms.HistoryWanted, *, is_new: bool
+        self, group: Group, to: jid.Jid, wanted: rooms.HistoryWanted, *, is_new: bool
     ) -> None:
         gid, me = group.id, self._me
-        place = self.joined[gid] = Joined()
+        place = self.joined[gid] = Joined(str(to))
         place.is_new = is_new
         try:
             room = place.room = await self._services.rooms.join(group, self)
@@ -167,7 +169,7 @@ class SessionRooms:
                 return
             self.by_local[room.local] = place
             self._services.rooms.show(room, self._node.user)  # this node may not know it is online
-            self._introduce(place, nick)
+            self._introduce(place, to.resource)
             limit = self._services.settings.xmpp.room_history
             if wanted.since_ms is not None:
                 limit = self._services.settings.limits.page_messages
@@ -178,8 +180,6 @@ class SessionRooms:
         except BaseException:
             self._forget(place)
             raise
-        if self.joined.get(gid) is not place:
-            return
         self.on_subject(room, 0)
         held, place.held = place.held or [], None
         for data, message in held:
@@ -199,6 +199,7 @@ class SessionRooms:
                 codes.append(rooms.CREATED)
             if nick != own.nick:
                 codes.append(rooms.NICK_GIVEN)
+            place.me = f"{self.address(room)}/{own.nick}"
             self._tell("presence", self._presence(room, own, tuple(codes)))
 
     async def _tell_past(
@@ -391,9 +392,7 @@ class SessionRooms:
         if place.held is not None:
             place.held.append((data, message))
             if len(place.held) > HELD:
-                self._put_out(
-                    f"{self.address(place.room)}/{place.room.nicks[self._me]}", "too slow"
-                )
+                self._put_out(place.me, "too much was said meanwhile")
                 self._forget(place)
             return
         if message.seq <= place.seen:

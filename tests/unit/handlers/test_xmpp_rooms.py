@@ -88,8 +88,9 @@ def test_nobody_looks_at_a_room_whose_session_closed_while_joining() -> None:
                 stage.town.gate.set()
                 await settled()
                 assert stage.town.rooms._rooms
-            stage.session.is_closed = True
-            stage.rooms.leave_all()
+            if at != "before":
+                stage.session.is_closed = True
+                stage.rooms.leave_all()
             stage.town.gate.set()
             stage.past.gate.set()
             await joining
@@ -104,16 +105,23 @@ def test_who_cannot_be_told_the_past_in_time_is_put_out() -> None:
     """And told so, rather than left waiting in a room where nothing comes."""
 
     async def act() -> None:
-        stage = Stage()
-        joining = stage.join()
-        await settled()
+        for is_read in (True, False):
+            stage = Stage()
+            if not is_read:
+                stage.town.gate.clear()
+            joining = stage.join()
+            await settled()
+            await overrun(stage)
+            stage.town.gate.set()
+            await joining
+            assert "type='unavailable'" in stage.told[-1] and "code='333'" in stage.told[-1]
+            assert not stage.rooms.joined and not stage.town.rooms._rooms
+
+    async def overrun(stage: Stage) -> None:
         for seq in range(1, HELD + 2):
             message = Message(cmd=GROUP, dstid=GID, seq=seq)
             data: Any = SimpleNamespace(about=SimpleNamespace(conv=f"g{GID}"))
             stage.rooms.deliver(data, message)
         stage.past.gate.set()
-        await joining
-        assert "type='unavailable'" in stage.told[-1] and "code='333'" in stage.told[-1]
-        assert not stage.rooms.joined and not stage.town.rooms._rooms
 
     asyncio.run(act())

@@ -94,6 +94,7 @@ def test_no_two_members_have_one_nick(named: list[tuple[str, str]]) -> None:
         people = [(f"u{n}", nickname, nick) for n, (nickname, nick) in enumerate(named)]
         # One who takes what the second would get beside the first.
         people.append(("thief", "", f"{named[0][0]} (2)"))
+        people.append(("robber", "", f"{named[0][0]} (u1)"))
         town = Town(people)
         assert town.group is not None
         room = await town.rooms.look(town.group)
@@ -109,10 +110,9 @@ def test_taken_name_with_number_is_no_door_to_anothers_name() -> None:
 
     async def act() -> None:
         town = Town(
-            [("a", "", "Ann"), ("b", "", "Ann (c)"), ("x", "", "Ann (3)"), ("c", "Ann", "")]
+            [("a", "", "Ann"), ("b", "", "Ann (c)"), ("x", "", "Ann (4)"), ("c", "Ann", "")]
         )
         assert town.group is not None
-        town.users_by_id[4].id = 4
         room = await town.rooms.look(town.group)
         assert len(set(room.nicks.values())) == len(room.ids) == 4
 
