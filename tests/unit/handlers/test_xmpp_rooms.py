@@ -6,7 +6,8 @@ from typing import Any
 
 from lxml import etree
 
-from handlers.xmpp_rooms import HELD, SessionRooms
+from handlers.xmpp_room_news import HELD
+from handlers.xmpp_rooms import SessionRooms
 from server.model import GROUP, Message, User
 from stanzas import replies
 from stanzas.xml import Element
