@@ -98,6 +98,8 @@ class SessionRooms(RoomNews):
         try:
             await services.invitations.join(code, self._me, group.id)
         except ChatError as error:
+            if error.slug == "too-long":
+                raise ChatError("too-long", error.detail, xmpp="service-unavailable") from error
             if error.slug != "not-found":
                 raise
             return None

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from server.errors import ChatError
 from server.model import Group
-from stanzas import ns, room_forms
+from stanzas import jid, ns, room_forms, rooms
 from stanzas.room_forms import Field
 from stanzas.xml import Element, attribute, text
 
@@ -40,14 +40,14 @@ class Destroy(NamedTuple):
 
 
 def items(query: Element) -> list[Item]:
-    """Raises ``bad-field``."""
+    """Raises ``bad-field``, ``too-long``."""
     found = [
         Item(
             item.get("affiliation", ""),
             item.get("role", ""),
             item.get("jid", ""),
             item.get("nick", ""),
-            (item.findtext(_REASON) or "").strip(),
+            rooms.reason(item, _REASON),
         )
         for item in query.iterfind(_ITEM)
     ]
@@ -76,10 +76,12 @@ def answer(listed: Iterable[Item]) -> str:
 
 
 def destroy(query: Element) -> Destroy | None:
+    """Raises ``bad-field``, ``too-long``."""
     found = query.find(_DESTROY)
     if found is None:
         return None
-    return Destroy(found.get("jid", ""), (found.findtext(_DESTROY_REASON) or "").strip())
+    instead = found.get("jid", "")
+    return Destroy(str(jid.parse(instead)) if instead else "", rooms.reason(found, _DESTROY_REASON))
 
 
 def form(group: Group) -> str:
