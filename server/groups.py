@@ -224,7 +224,7 @@ class Groups:
             )
         clean = clean_fields(changes)
         if clean and await self._store.update(gid, clean):
-            await self._say_changed(gid, actor)
+            await self._say_changed(gid, actor, is_subject="announcement" in clean)
         return await self.get(gid, actor)
 
     async def update_member(
@@ -373,7 +373,7 @@ class Groups:
         await self._store.delete(gid)
         self._notify((), GroupChange("dissolved", gid, actor), gid, ())
         group.members.clear()
-        note = {"by": actor, "why": why, "instead": instead}
+        note = {"by": actor, "why": why, "instead": instead, "is_end": True}
         await self._changes.add("group", gid=gid, dissolved=True, note=note)
 
     async def forget_user(self, userid: int) -> None:
@@ -409,9 +409,12 @@ class Groups:
             exported.append(told)
         return exported
 
-    async def _say_changed(self, gid: int, actor: int, *userids: int) -> None:
+    async def _say_changed(
+        self, gid: int, actor: int, *userids: int, is_subject: bool = False
+    ) -> None:
         """The group and these members of it are not as they were."""
-        await self._changes.add("group", gid=gid, changed=list(userids), note={"by": actor})
+        note = {"by": actor, "is_subject": is_subject}
+        await self._changes.add("group", gid=gid, changed=list(userids), note=note)
         self._notify((), GroupChange("changed", gid, actor), gid, ())
 
 

@@ -68,19 +68,21 @@ class Window:
 
     def __init__(self) -> None:
         self.shifts: list[Shift] = []
+        self.notes: list[Note] = []
         self.words: list[str] = []
 
     def on_shifts(self, room: Room, shifts: Any, note: Note) -> None:
         self.shifts += shifts
+        self.notes.append(note)
 
     def on_subject(self, room: Room, by: int) -> None:
-        self.words.append("subject")
+        self.words.append(f"subject by {by}")
 
     def on_configuration(self, room: Room) -> None:
         self.words.append("configuration")
 
     def on_dissolved(self, room: Room, note: Note) -> None:
-        self.words.append("dissolved")
+        self.words.append(f"dissolved for {note.instead}")
 
 
 words = st.text("aA(), 0123é", max_size=6)
@@ -143,6 +145,47 @@ def test_who_comes_while_a_room_is_first_read_is_in_it() -> None:
     asyncio.run(act())
 
 
+def test_change_that_is_read_before_it_is_heard_of_is_told_when_it_is_explained() -> None:
+    """Who threw somebody out, and who worded the subject, is never taken from another change."""
+
+    async def act() -> None:
+        town, window = Town([("a", "", ""), ("b", "", ""), ("c", "", "")]), Window()
+        assert town.group is not None
+        room = await town.rooms.join(town.group, window)
+        del town.group.members[3]
+        town.group.announcement = "other"
+        town.changed(Note(by=2))
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert not window.shifts and not window.words
+        town.changed(Note(by=1, is_subject=True))
+        town.changed(Note(by=1, who=3, how="removed", why="so"))
+        assert room.refreshing is not None
+        await room.refreshing
+        [shift] = window.shifts
+        assert shift.after is None and [note.why for note in window.notes] == ["so"]
+        assert window.words == ["subject by 1"]
+
+    asyncio.run(act())
+
+
+def test_change_that_nobody_explains_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while: what told of it was lost."""
+    monkeypatch.setattr("server.rooms.NOTE_S", 0.01)
+
+    async def act() -> None:
+        town, window = Town([("a", "", ""), ("b", "", "")]), Window()
+        assert town.group is not None
+        room = await town.rooms.join(town.group, window)
+        del town.group.members[2]
+        town.changed(Note(by=1))
+        assert room.refreshing is not None
+        await room.refreshing
+        assert [shift.after for shift in window.shifts] == [None]
+
+    asyncio.run(act())
+
+
 def test_room_is_forgotten_with_its_last_looker() -> None:
     """Also where it could not be read at all."""
 
@@ -171,12 +214,15 @@ def test_dissolved_group_is_told_once_and_forgotten() -> None:
         town, window = Town([("a", "", "")]), Window()
         assert town.group is not None
         room = await town.rooms.join(town.group, window)
+        town.group.members.clear()
+        town.changed(Note(by=2))
+        await asyncio.sleep(0)
         town.group = None
-        town.changed(Note(by=1))
-        town.changed(Note(by=1))
+        town.changed(Note(by=1, instead="other", is_end=True))
         assert room.refreshing is not None
         await room.refreshing
-        assert window.words == ["dissolved"] and not town.rooms._rooms
+        assert window.words == ["dissolved for other"] and not window.shifts
+        assert not town.rooms._rooms
 
     asyncio.run(act())
 
