@@ -4,7 +4,7 @@ import re
 
 from stanzas import ns
 
-PROTOCOL = ("XEP-0352", "1.0", "complete")
+PROTOCOL = ("XEP-0352", "1.0.0", "complete")
 
 TAGS = tuple(f"{{{ns.CSI}}}{name}" for name in ("active", "inactive"))
 ACTIVE, INACTIVE = TAGS

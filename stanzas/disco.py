@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from stanzas import ns
 from stanzas.xml import Element, attribute
 
-PROTOCOL = ("XEP-0030", "2.5", "partial: server and own account, no nodes")
+PROTOCOL = ("XEP-0030", "2.5.0", "partial: server and own account, no nodes")
 
 _SERVER = (
     ns.DISCO_INFO,

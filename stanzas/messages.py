@@ -33,7 +33,11 @@ from stanzas import (
 from stanzas.delay import delay, stamp
 from stanzas.xml import Element, attribute, serialise, text
 
-PROTOCOL = ("XEP-0359", "0.7", "complete")
+PROTOCOL = (
+    ("XEP-0359", "0.7.0", "complete"),
+    ("XEP-0066", "1.5", "partial: in messages"),
+    ("XEP-0335", "0.1.1", "partial: for what JSON clients say and XMPP has no element for"),
+)
 
 _BODY = f"{{{ns.CLIENT}}}body"
 _ORIGIN_ID = f"{{{ns.IDS}}}origin-id"

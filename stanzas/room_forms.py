@@ -7,7 +7,7 @@ from server.errors import ChatError
 from stanzas import ns
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("XEP-0004", "2.13.1", "partial: the forms that the services here have")
+PROTOCOL = ("XEP-0004", "2.13.2", "partial: the forms that the services here have")
 
 FORM = f"{{{ns.FORMS}}}x"
 _FIELD = f"{{{ns.FORMS}}}field"

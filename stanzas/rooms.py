@@ -11,7 +11,7 @@ from stanzas import chat_states, invites, markers, messages, moderation, ns, occ
 from stanzas.delay import delay, moment_ms
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("XEP-0045", "1.35.1", "partial: no voice requests, no registration, no passwords kept")
+PROTOCOL = ("XEP-0045", "1.35.5", "partial: no voice requests, no registration, no passwords kept")
 
 JOIN = f"{{{ns.MUC}}}x"
 USER = f"{{{ns.MUC_USER}}}x"

@@ -12,7 +12,10 @@ from typing import NamedTuple
 from stanzas import client_state, ns, stream_management
 from stanzas.xml import Bounds, Element, StreamParser, XmlError, attribute, parse_document, text
 
-PROTOCOL = ("RFC 6120, RFC 7395", "2011, 2014", "partial: client to server")
+PROTOCOL = (
+    ("RFC 6120", "2011-03", "partial: client to server, without federation"),
+    ("RFC 7395", "2014-10", "complete"),
+)
 
 TOP_LEVEL = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
 _IQ = f"{{{ns.CLIENT}}}iq"
