@@ -149,7 +149,7 @@ class XmppSession:
         log.debug("stream_failed condition=%s", error.condition)
         self.transport.number = ""
         detail = str(error) if str(error) != error.condition else ""
-        self.transport.finish(*self.stream.error(error.condition, detail))
+        self.transport.finish(*self.stream.error(error.condition, detail, error.more))
 
     def end(self, why: Close) -> None:
         """Our own reason to end the stream. Who was only silent may come back."""

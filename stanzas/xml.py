@@ -22,11 +22,15 @@ _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 
 
 class XmlError(Exception):
-    """What a peer sent cannot be taken: a stream error condition of RFC 6120 section 4.9.3."""
+    """What a peer sent cannot be taken: a stream error condition of RFC 6120 section 4.9.3.
 
-    def __init__(self, condition: str, text: str = "") -> None:
+    ``more``: an element that says more than the condition (RFC 6120 section 4.9.4).
+    """
+
+    def __init__(self, condition: str, text: str = "", more: str = "") -> None:
         super().__init__(text or condition)
         self.condition = condition
+        self.more = more
 
 
 @dataclass(frozen=True)

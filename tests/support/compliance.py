@@ -129,7 +129,7 @@ server is there; "partial" that a part is, and the reason says which is not.
 
 ## The suites of 2023 (XEP-0479)
 
-| suite | level | feature | asked for | | why |
+| suite | level | feature | asked for | server | why |
 | --- | --- | --- | --- | --- | --- |
 """
 SECOND = """
