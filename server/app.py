@@ -32,7 +32,7 @@ from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
-from server.deliveries import BlockChange, RosterItem, Stanza, SubscriptionStanza, WebPresence
+from server.deliveries import BlockChange, Copy, RosterItem, Stanza, SubscriptionStanza, WebPresence
 from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
 from server.export import Exports, group_messages_of, messages_of
@@ -89,6 +89,7 @@ BODIES = (
     SubscriptionStanza,
     RosterItem,
     BlockChange,
+    Copy,
 )
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0

@@ -22,6 +22,7 @@ from server.model import (
 from stanzas import (
     chat_states,
     correction,
+    hints,
     invites,
     markers,
     ns,
@@ -42,7 +43,7 @@ PROTOCOL = (
 _BODY = f"{{{ns.CLIENT}}}body"
 _ORIGIN_ID = f"{{{ns.IDS}}}origin-id"
 _OOB = f"{{{ns.OOB}}}x"
-_STORED_WITHOUT_BODY = (f"{{{ns.HINTS}}}store", "{eu.siacs.conversations.axolotl}encrypted")
+_STORED_WITHOUT_BODY = (hints.STORE, "{eu.siacs.conversations.axolotl}encrypted")
 _SERVER_ONLY = frozenset(
     (
         f"{{{ns.IDS}}}stanza-id",
@@ -185,6 +186,8 @@ def from_message(
     where the stream does not set the default. ``delayed_by``: our domain for what is not live.
     """
     names = Names.of(xml)
+    if names.to and not delayed_by:  # who is handed it later is another device
+        recipient = f"{recipient}/{names.to}"
     parts = [
         f"<message{xmlns} from='{attribute(sender)}' to='{attribute(recipient)}' type='chat' "
         f"id='{attribute(stanza_id(message, xml))}'>"
