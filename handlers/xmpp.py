@@ -375,7 +375,7 @@ class XmppSession:
 
     async def _bind(self, bind: Element, asked: replies.Origin) -> None:
         if self.node is not None or self.user is None:
-            raise ChatError("conflict", "a resource is bound already")
+            raise ChatError("conflict", "a resource is bound already", xmpp="not-allowed")
         wanted = (bind.findtext(f"{{{ns.BIND}}}resource") or "").strip()
         if wanted and not jid.is_resource(wanted):
             raise ChatError("bad-field", "not a resource")
