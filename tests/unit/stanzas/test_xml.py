@@ -332,7 +332,7 @@ def test_whitespace_keepalive_neither_counts_nor_stays() -> None:
     [
         [b"<iq/>x<iq/>"],
         [b"x<iq/>"],
-        [b"<iq/> ", b" x"],
+        [b"<iq/> ", b" x", b"<iq/>"],
         [b"<iq/>", b"x", b"<iq/>"],
     ],
 )
