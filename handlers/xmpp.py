@@ -481,7 +481,7 @@ class XmppSession:
     def _for_this(self, data: ForDevices, takes: bool) -> bytes | None:
         """Itself, a copy, or nothing, as this is the device that it is for or another one."""
         if self.node is not None and data.resource == self.node.resource:
-            return data
+            return bytes(data)  # without the copy, where it is kept until it is acked
         if not (takes and self.carbons and data.forwarded):
             return None
         return self.transport.codec.ready(self.relay.copy(data.kind, data.forwarded))
