@@ -233,9 +233,10 @@ class Pep:
             if asker == userid or _refusal(config, groups) is None
         ]
 
-    async def is_seen(self, asker: int, userid: int) -> bool:
-        """Whether the asker sees the user's presence, so also that there is an account."""
-        return asker == userid or asker in await self._contacts.watchers(userid)
+    async def check_seen(self, asker: int, userid: int) -> None:
+        """Raises :func:`unseen` for who does not see the user's presence."""
+        if asker != userid and asker not in await self._contacts.watchers(userid):
+            raise unseen()
 
     async def last(self, userid: int, nodes: Collection[str]) -> AsyncIterator[LastItem]:
         """The newest item of each of these nodes, of the user's own and of whose presence the user
@@ -354,11 +355,18 @@ class Pep:
         return made
 
     async def _reach(self, asker: int, userid: int, node: str) -> NodeConfig:
-        config = await self.config(userid, node)
-        if asker != userid:
-            refusal = _refusal(config, await self._groups_of(asker, userid))
-            if refusal is not None:
-                raise refusal
+        if asker == userid:
+            return await self.config(userid, node)
+        groups = await self._groups_of(asker, userid)
+        found = await self._store.node(userid, _named(node))
+        if found is None and groups is None:
+            raise unseen()
+        if found is None:
+            raise _no_node()
+        config = _config(found)
+        refusal = _refusal(config, groups)
+        if refusal is not None:
+            raise refusal
         return config
 
     async def _groups_of(self, asker: int, userid: int) -> Collection[str] | None:
@@ -413,6 +421,11 @@ class Pep:
     async def _after(self, userid: int, node: str) -> None:
         if node in self.changed:
             await self.changed[node](userid)
+
+
+def unseen() -> ChatError:
+    """What is told of an account that is not there, and of one that one is not to see."""
+    return ChatError("not-found", xmpp="service-unavailable")
 
 
 def _config(document: Document) -> NodeConfig:
