@@ -73,6 +73,7 @@ class LastItem(NamedTuple):
 
 class Pep:
     """All users' nodes. ``changed``: is told the owner after a change of the items of a node.
+    ``node_bytes``: what a node keeps, so that one answer can have all of it.
 
     Methods that change something are for the owner. Names of nodes that do not exist raise
     ``not-found``; ``StorageAway`` is raised by all.
@@ -85,6 +86,7 @@ class Pep:
         contacts: Contacts,
         blocks: Blocks,
         settings: Xmpp,
+        node_bytes: int,
         notify: Callable[[Collection[int], Any], None],
     ) -> None:
         self._store = store
@@ -92,6 +94,7 @@ class Pep:
         self._contacts = contacts
         self._blocks = blocks
         self._settings = settings
+        self.node_bytes = node_bytes
         self._notify = notify
         contacts.met = self._introduce
         self.changed: dict[str, Callable[[int], Awaitable[None]]] = {}
@@ -135,7 +138,9 @@ class Pep:
         item = Item(item_id, xml, now_ms())
         if config.persist_items:
             document = {"item": item.id, "xml": item.xml, "at": item.at}
-            if not await self._store.put(userid, node, document, self._keep(config)):
+            if not await self._store.put(
+                userid, node, document, self._keep(config), self.node_bytes
+            ):
                 raise _no_node()
         shown = item if config.deliver_payloads else item._replace(xml="")
         await self._tell(userid, node, config, "items", [item_id], shown.xml)
@@ -177,7 +182,7 @@ class Pep:
         config = self._set_to(await self.config(userid, node), options)
         await self._store.configure(userid, node, msgspec.structs.asdict(config))
         if config.persist_items:
-            await self._store.trim(userid, node, self._keep(config))
+            await self._store.trim(userid, node, self._keep(config), self.node_bytes)
         else:
             await self._store.purge(userid, node)
 
