@@ -101,7 +101,7 @@ class Interests:
                 if session.is_closed or last.node not in self._nodes:
                     return
                 item = last.item
-                room -= len(item.xml)
+                room -= len(item.xml.encode())
                 if room < 0:
                     log.info("last_items_cut_short user=%d", userid)
                     return

@@ -59,7 +59,8 @@ class PepQueries:
         node, owner = session.node, await self._owner(asked.to)
         if node is None or owner is None:
             raise unseen()
-        session.services.router.count(node)
+        if kind == "set" or owner.id != node.userid:
+            session.services.router.count(node)
         await self._pep.meet(node.userid, owner.id)
         if child.tag == INFO:
             await self._info(owner, child, asked)
@@ -187,8 +188,8 @@ class PepQueries:
         owner = await self._owner(asked.to)
         if node is None or owner is None or owner.id != self._me:
             raise ChatError("not-allowed", "not yours")
-        services.router.count(node)
         if is_set:
+            services.router.count(node)
             if name == bookmarks.STORAGE:
                 await services.bookmarks.keep_old(self._me, xml)
             else:

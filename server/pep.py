@@ -307,6 +307,12 @@ class Pep:
                 "too-long", f"at most {most} bytes", xmpp="not-acceptable", pubsub="payload-too-big"
             )
 
+    def check_count(self, items: int) -> None:
+        """Raises ``too-long`` for more than a node can have."""
+        most = self._settings.pep_items
+        if items > most:
+            raise ChatError("too-long", f"at most {most} items", xmpp="not-acceptable")
+
     # The account's end.
 
     async def forget_user(self, userid: int) -> None:

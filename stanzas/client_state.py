@@ -13,11 +13,17 @@ FEATURE = f"<csi xmlns='{ns.CSI}'/>"
 _PRESENCE = re.compile(rb"<presence\b[^>]*>")
 _FROM = re.compile(rb" from='([^']*)'")
 _TYPE = re.compile(rb" type='([^']*)'")
+_EVENT = re.compile(
+    rb"<message\b[^>]* type='headline' id='([^']*)'><event xmlns='http://jabber.org/protocol/pubsub#event'>"
+)
 _STATE = re.compile(rb"<message\b[^>]*><\w+ xmlns='http://jabber.org/protocol/chatstates'/></mess")
 
 
 def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
-    """What a newer one replaces it by: kind and sender of a presence or of a typing notice."""
+    """What a newer one replaces it by: kind and sender of a presence or of a typing notice.
+
+    What was published waits as well, and nothing takes its place.
+    """
     head = _PRESENCE.search(stanza, 0, 1024)
     if head is not None:
         kind = _TYPE.search(head[0])
@@ -26,6 +32,8 @@ def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
         name = "presence"
     elif head := _STATE.search(stanza, 0, 1024):
         name = "typing"
+    elif event := _EVENT.search(stanza, 0, 2048):
+        return "event", event[1]
     else:
         return None
     sender = _FROM.search(head[0])
