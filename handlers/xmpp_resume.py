@@ -42,6 +42,8 @@ class Outgoing:
         """What the session is resumed by; empty: it cannot be."""
         self._session = session
         self._asked = self._asking = False
+        self._is_more = False
+        """Whether something was sent after the last question."""
         self._resuming = asyncio.Lock()
         self._is_active = True
         self._waiting: dict[tuple[str, bytes], bytes] = {}
@@ -122,6 +124,7 @@ class Outgoing:
     # Stream management.
 
     def _ask_soon(self) -> None:
+        self._is_more = True
         if not self._asked and not self._asking:
             self._asking = True
             asyncio.get_running_loop().call_soon(self._ask)
@@ -129,7 +132,7 @@ class Outgoing:
     def _ask(self) -> None:
         self._asking = False
         if self.connection is not None and self.ledger is not None and self.ledger.queue:
-            self._asked = True
+            self._asked, self._is_more = True, False
             self.connection.tell(stream_management.ASK)
 
     def handle(self, element: Element) -> Pending:
@@ -152,7 +155,7 @@ class Outgoing:
         else:
             self._asked = False
             self._ack(ledger, stream_management.count(element.get("h")))
-            if ledger.queue:
+            if self._is_more:  # not whoever is behind again and again: some never count all
                 self._ask_soon()
         return None
 

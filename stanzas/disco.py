@@ -38,6 +38,7 @@ _ACCOUNT = (
 _REGISTERED = (
     "<identity category='account' type='registered'/><identity category='pubsub' type='pep'/>"
 )
+OWN_NICK, TRAFFIC = "x-roomuser-item", f"{ns.MUC}#traffic"
 
 
 def server_info(node: str = "") -> str:
@@ -86,6 +87,17 @@ def room_info(name: str, features: tuple[str, ...], form: str) -> str:
     """``form``: more about the room (XEP-0128)."""
     identity = f"<identity category='conference' type='text' name='{attribute(name)}'/>"
     return _info(identity, (*_ROOM, *features), form)
+
+
+def own_nick(nick: str) -> str:
+    """The name that one has in a room (XEP-0045 section 7.12)."""
+    identity = f"<identity category='conference' type='text' name='{attribute(nick)}'/>"
+    return f"<query xmlns='{ns.DISCO_INFO}' node='{OWN_NICK}'>{identity}</query>"
+
+
+def node(query: Element) -> str:
+    name: str = query.get("node", "")
+    return name
 
 
 def has_node(query: Element) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 
 from stanzas import ns
 
-PROTOCOL = ("XEP-0421", "1.0.0", "complete")
+PROTOCOL = ("XEP-0421", "1.0.1", "complete")
 
 
 def write(gid: int, userid: int) -> str:

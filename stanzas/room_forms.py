@@ -7,7 +7,7 @@ from server.errors import ChatError
 from stanzas import ns
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("XEP-0004", "2.13.1", "partial: the forms that the services here have")
+PROTOCOL = ("XEP-0004", "2.13.2", "partial: the forms that the services here have")
 
 FORM = f"{{{ns.FORMS}}}x"
 _FIELD = f"{{{ns.FORMS}}}field"
@@ -32,6 +32,12 @@ def read(form: Element) -> dict[str, str]:
         field.get("var", ""): "\n".join(value.text or "" for value in field.iterfind(_VALUE))
         for field in form.iterfind(_FIELD)
     }
+
+
+def type_of(stanza: Element) -> str:
+    """What kind of form a stanza has in it, empty for none."""
+    form = stanza.find(FORM)
+    return "" if form is None else read(form).get("FORM_TYPE", "")
 
 
 def flag(value: str, field: str) -> bool:
