@@ -95,11 +95,16 @@ class Interests:
         if session.node is None:
             return
         userid, pep = session.node.userid, session.services.pep
+        room = pep.node_bytes
         try:
             async for last in pep.last(userid, nodes):
                 if session.is_closed or last.node not in self._nodes:
                     return
                 item = last.item
+                room -= len(item.xml.encode())
+                if room < 0:
+                    log.info("last_items_cut_short user=%d", userid)
+                    return
                 self._write(
                     last.jid,
                     pubsub.event(last.node, "items", [item.id], item.xml, item.at, session.domain),
@@ -117,11 +122,13 @@ class Interests:
         )
 
     def _tell(self, event: NodeEvent) -> None:
+        session = self._session
+        own = session.node.user.jid if session.node else ""
+        if session.transport.is_slow and event.jid != own:
+            return
         self._write(
             event.jid,
-            pubsub.event(
-                event.node, event.what, event.ids, event.xml, event.at, self._session.domain
-            ),
+            pubsub.event(event.node, event.what, event.ids, event.xml, event.at, session.domain),
         )
 
     def _write(self, sender: str, inside: str) -> None:

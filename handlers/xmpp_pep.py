@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handlers.xmpp_relay import unavailable
 from server.bookmarks import CURRENT
 from server.clients import Pending
 from server.errors import ChatError
 from server.model import User
-from server.pep import OLD_BOOKMARKS, Pep
+from server.pep import OLD_BOOKMARKS, Pep, unseen
 from stanzas import bookmarks, disco, ns, private, pubsub, replies
 from stanzas.pubsub import Request
 from stanzas.replies import Origin
@@ -59,8 +58,9 @@ class PepQueries:
         session = self._session
         node, owner = session.node, await self._owner(asked.to)
         if node is None or owner is None:
-            raise unavailable()
-        session.services.router.count(node)
+            raise unseen()
+        if kind == "set" or owner.id != node.userid:
+            session.services.router.count(node)
         await self._pep.meet(node.userid, owner.id)
         if child.tag == INFO:
             await self._info(owner, child, asked)
@@ -85,24 +85,25 @@ class PepQueries:
             )
         elif owner.id == self._me:
             self._reply(asked, disco.account_info())
-        elif await self._pep.is_seen(self._me, owner.id):
-            self._reply(asked, disco.contact_info())
         else:
-            raise unavailable()
+            await self._pep.check_seen(self._me, owner.id)
+            self._reply(asked, disco.contact_info())
 
     async def _nodes(self, owner: User, query: Element, asked: Origin) -> None:
         if query.get("node"):
             items = await self._pep.items(self._me, owner.id, query.get("node"), None, 0)
             listed = disco.items((owner.jid, item.id) for item in items)
-        elif await self._pep.is_seen(self._me, owner.id):
-            listed = disco.node_items(owner.jid, await self._pep.nodes(self._me, owner.id))
         else:
-            raise unavailable()
+            await self._pep.check_seen(self._me, owner.id)
+            listed = disco.node_items(owner.jid, await self._pep.nodes(self._me, owner.id))
         self._reply(asked, listed)
 
     async def _pubsub(self, owner: User, kind: str, child: Element, asked: Origin) -> None:
+        is_reading = kind == "get" and child.find(pubsub.ITEMS) is not None
+        if not is_reading:
+            await self._pep.check_seen(self._me, owner.id)
         request = pubsub.read(child)
-        if (kind, child.tag, request.what) == ("get", pubsub.PUBSUB, "items"):
+        if is_reading:
             await self._items(owner, request, asked)
             return
         answer = self._own.get((kind, child.tag, request.what))
@@ -187,8 +188,8 @@ class PepQueries:
         owner = await self._owner(asked.to)
         if node is None or owner is None or owner.id != self._me:
             raise ChatError("not-allowed", "not yours")
-        services.router.count(node)
         if is_set:
+            services.router.count(node)
             if name == bookmarks.STORAGE:
                 await services.bookmarks.keep_old(self._me, xml)
             else:

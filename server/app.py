@@ -367,7 +367,15 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         settings.limits,
         router.notify,
     )
-    pep = Pep(store.pep, accounts, contacts, blocks, settings.xmpp, router.notify)
+    pep = Pep(
+        store.pep,
+        accounts,
+        contacts,
+        blocks,
+        settings.xmpp,
+        settings.limits.page_bytes,
+        router.notify,
+    )
     bookmarks = Bookmarks(pep, accounts, bookmark_words)
     departures = Departures(
         store.accounts,

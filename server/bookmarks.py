@@ -58,6 +58,7 @@ class Bookmarks:
         self._pep.check_size(storage)
         known = await self._all(userid)
         wanted, rest = self._words.from_old(storage, known)
+        self._pep.check_count(len(wanted))
         if rest or await self._pep.private(userid, _REST):
             await self._pep.keep_private(userid, _REST, rest)
         for room, xml in wanted.items():

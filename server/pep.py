@@ -73,6 +73,7 @@ class LastItem(NamedTuple):
 
 class Pep:
     """All users' nodes. ``changed``: is told the owner after a change of the items of a node.
+    ``node_bytes``: what a node keeps, so that one answer can have all of it.
 
     Methods that change something are for the owner. Names of nodes that do not exist raise
     ``not-found``; ``StorageAway`` is raised by all.
@@ -85,6 +86,7 @@ class Pep:
         contacts: Contacts,
         blocks: Blocks,
         settings: Xmpp,
+        node_bytes: int,
         notify: Callable[[Collection[int], Any], None],
     ) -> None:
         self._store = store
@@ -92,6 +94,7 @@ class Pep:
         self._contacts = contacts
         self._blocks = blocks
         self._settings = settings
+        self.node_bytes = node_bytes
         self._notify = notify
         contacts.met = self._introduce
         self.changed: dict[str, Callable[[int], Awaitable[None]]] = {}
@@ -135,7 +138,9 @@ class Pep:
         item = Item(item_id, xml, now_ms())
         if config.persist_items:
             document = {"item": item.id, "xml": item.xml, "at": item.at}
-            if not await self._store.put(userid, node, document, self._keep(config)):
+            if not await self._store.put(
+                userid, node, document, self._keep(config), self.node_bytes
+            ):
                 raise _no_node()
         shown = item if config.deliver_payloads else item._replace(xml="")
         await self._tell(userid, node, config, "items", [item_id], shown.xml)
@@ -177,7 +182,7 @@ class Pep:
         config = self._set_to(await self.config(userid, node), options)
         await self._store.configure(userid, node, msgspec.structs.asdict(config))
         if config.persist_items:
-            await self._store.trim(userid, node, self._keep(config))
+            await self._store.trim(userid, node, self._keep(config), self.node_bytes)
         else:
             await self._store.purge(userid, node)
 
@@ -233,9 +238,10 @@ class Pep:
             if asker == userid or _refusal(config, groups) is None
         ]
 
-    async def is_seen(self, asker: int, userid: int) -> bool:
-        """Whether the asker sees the user's presence, so also that there is an account."""
-        return asker == userid or asker in await self._contacts.watchers(userid)
+    async def check_seen(self, asker: int, userid: int) -> None:
+        """Raises :func:`unseen` for who does not see the user's presence."""
+        if asker != userid and asker not in await self._contacts.watchers(userid):
+            raise unseen()
 
     async def last(self, userid: int, nodes: Collection[str]) -> AsyncIterator[LastItem]:
         """The newest item of each of these nodes, of the user's own and of whose presence the user
@@ -301,6 +307,12 @@ class Pep:
                 "too-long", f"at most {most} bytes", xmpp="not-acceptable", pubsub="payload-too-big"
             )
 
+    def check_count(self, items: int) -> None:
+        """Raises ``too-long`` for more than a node can have."""
+        most = self._settings.pep_items
+        if items > most:
+            raise ChatError("too-long", f"at most {most} items", xmpp="not-acceptable")
+
     # The account's end.
 
     async def forget_user(self, userid: int) -> None:
@@ -354,11 +366,18 @@ class Pep:
         return made
 
     async def _reach(self, asker: int, userid: int, node: str) -> NodeConfig:
-        config = await self.config(userid, node)
-        if asker != userid:
-            refusal = _refusal(config, await self._groups_of(asker, userid))
-            if refusal is not None:
-                raise refusal
+        if asker == userid:
+            return await self.config(userid, node)
+        groups = await self._groups_of(asker, userid)
+        found = await self._store.node(userid, _named(node))
+        if found is None and groups is None:
+            raise unseen()
+        if found is None:
+            raise _no_node()
+        config = _config(found)
+        refusal = _refusal(config, groups)
+        if refusal is not None:
+            raise refusal
         return config
 
     async def _groups_of(self, asker: int, userid: int) -> Collection[str] | None:
@@ -413,6 +432,11 @@ class Pep:
     async def _after(self, userid: int, node: str) -> None:
         if node in self.changed:
             await self.changed[node](userid)
+
+
+def unseen() -> ChatError:
+    """What is told of an account that is not there, and of one that one is not to see."""
+    return ChatError("not-found", xmpp="service-unavailable")
 
 
 def _config(document: Document) -> NodeConfig:

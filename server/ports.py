@@ -467,10 +467,11 @@ class PepStore(Protocol):
 
     async def configure(self, userid: int, node: str, config: Document) -> None: ...
 
-    async def put(self, userid: int, node: str, item: Document, keep: int) -> bool:
-        """Stores an item, and keeps the newest ``keep``. False: there is no such node."""
+    async def put(self, userid: int, node: str, item: Document, keep: int, keep_bytes: int) -> bool:
+        """Stores an item, and :meth:`trim`. False: there is no such node."""
 
-    async def trim(self, userid: int, node: str, keep: int) -> None: ...
+    async def trim(self, userid: int, node: str, keep: int, keep_bytes: int) -> None:
+        """Keeps the newest: at most so many, and so many bytes, but always one."""
 
     async def items(
         self, userid: int, node: str, ids: Sequence[str] | None, limit: int

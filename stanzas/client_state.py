@@ -13,6 +13,9 @@ FEATURE = f"<csi xmlns='{ns.CSI}'/>"
 _PRESENCE = re.compile(rb"<presence\b[^>]*>")
 _FROM = re.compile(rb" from='([^']*)'")
 _TYPE = re.compile(rb" type='([^']*)'")
+_EVENT = re.compile(
+    rb"<message\b[^>]* type='headline' id='([^']*)'><event xmlns='http://jabber.org/protocol/pubsub#event'>"
+)
 _STATE = re.compile(rb"<message\b[^>]*><\w+ xmlns='http://jabber.org/protocol/chatstates'/></mess")
 
 
@@ -26,7 +29,10 @@ _COPIED = re.compile(
 
 def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
     """What a newer one replaces it by: kind and sender of a presence or of a typing notice, or to
-    whom another device of the account types."""
+    whom another device of the account types.
+
+    What was published waits as well, and nothing takes its place.
+    """
     head = _PRESENCE.search(stanza, 0, 1024)
     if head is not None:
         kind = _TYPE.search(head[0])
@@ -37,6 +43,8 @@ def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
         name = "typing"
     elif head := _COPIED.search(stanza, 0, 2048):
         return "typed", head[1]
+    elif event := _EVENT.search(stanza, 0, 2048):
+        return "event", event[1]
     else:
         return None
     sender = _FROM.search(head[0])

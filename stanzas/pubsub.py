@@ -15,6 +15,7 @@ PROTOCOL = (
 )
 
 PUBSUB, OWNER = f"{{{ns.PUBSUB}}}pubsub", f"{{{ns.PUBSUB_OWNER}}}pubsub"
+ITEMS = f"{{{ns.PUBSUB}}}items"
 IDS = 500
 """Items named in one request."""
 CONFIG = f"{ns.PUBSUB}#node_config"

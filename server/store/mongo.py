@@ -110,7 +110,10 @@ INDEXES: dict[str, list[IndexModel]] = {
     "pep_nodes": [IndexModel([("userid", ASCENDING), ("node", ASCENDING)])],
     "pep_items": [
         IndexModel([("userid", ASCENDING), ("node", ASCENDING), ("item", ASCENDING)], unique=True),
-        IndexModel([("userid", ASCENDING), ("node", ASCENDING), ("seq", ASCENDING)]),
+        # With the size, so that what is too much is found in the index alone.
+        IndexModel(
+            [("userid", ASCENDING), ("node", ASCENDING), ("seq", ASCENDING), ("size", ASCENDING)]
+        ),
     ],
     "private": [IndexModel([("userid", ASCENDING)])],
     "groups": [

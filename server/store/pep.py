@@ -10,7 +10,7 @@ from server.ports import Document
 from server.store.driver import Collection
 from server.store.failures import storage
 
-BATCH = 100
+BATCH = 20
 """Items are up to some hundred KB."""
 
 
@@ -48,7 +48,7 @@ class MongoPep:
         with storage():
             await self._nodes.update_one({"_id": _key(userid, node)}, {"$set": {"config": config}})
 
-    async def put(self, userid: int, node: str, item: Document, keep: int) -> bool:
+    async def put(self, userid: int, node: str, item: Document, keep: int, keep_bytes: int) -> bool:
         with storage():
             found = await self._nodes.find_one_and_update(
                 {"_id": _key(userid, node)},
@@ -59,22 +59,29 @@ class MongoPep:
             if found is None:
                 return False
             which = {"userid": userid, "node": node, "item": item["item"]}
-            seq = found["seq"]
+            seq, size = found["seq"], len(item["xml"].encode())
             try:
                 await self._items.update_one(
-                    {**which, "seq": {"$lt": seq}}, {"$set": {**item, "seq": seq}}, upsert=True
+                    {**which, "seq": {"$lt": seq}},
+                    {"$set": {**item, "seq": seq, "size": size}},
+                    upsert=True,
                 )
             except DuplicateKeyError:
                 return True  # somebody has just replaced it
-        await self.trim(userid, node, keep)
+        await self.trim(userid, node, keep, keep_bytes)
         return True
 
-    async def trim(self, userid: int, node: str, keep: int) -> None:
+    async def trim(self, userid: int, node: str, keep: int, keep_bytes: int) -> None:
         which = {"userid": userid, "node": node}
         with storage():
-            found = self._items.find(which, {"seq": 1}).sort("seq", -1).skip(keep).limit(1)
-            for oldest in await found.to_list(1):
-                await self._items.delete_many({**which, "seq": {"$lte": oldest["seq"]}})
+            # Out of the index alone.
+            found = self._items.find(which, {"_id": 0, "seq": 1, "size": 1}).sort("seq", -1)
+            size = 0
+            for place, each in enumerate(await found.to_list(None)):
+                size += each["size"]
+                if place and (place >= keep or size > keep_bytes):
+                    await self._items.delete_many({**which, "seq": {"$lte": each["seq"]}})
+                    return
 
     async def items(
         self, userid: int, node: str, ids: Sequence[str] | None, limit: int

@@ -16,6 +16,7 @@ import pytest
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+from handlers.xmpp_pep import FOREIGN
 from handlers.xmpp_queries import Queries
 from tests.support.cast import Cast
 from tests.support.json_client import JsonClient
@@ -37,6 +38,9 @@ PAGE = "<set xmlns='http://jabber.org/protocol/rsm'><max>5</max><after>{after}</
 CORRECT = "<body>y</body><replace xmlns='urn:xmpp:message-correct:0' id='%s'/>"
 REACT = "<reactions xmlns='urn:xmpp:reactions:0' id='%s'><reaction>y</reaction></reactions>"
 RETRACT = "<retract xmlns='urn:xmpp:message-retract:1' id='%s'/>"
+PUBSUB = "<pubsub xmlns='http://jabber.org/protocol/pubsub'>%s</pubsub>"
+PUBLISH = "<publish node='n'><item><x xmlns='u'/></item></publish>"
+PRIVATE = "<query xmlns='jabber:iq:private'><x xmlns='u'/></query>"
 
 # Those that take back what others act on are the last.
 TABLE: list[tuple[str, str, str]] = [
@@ -62,6 +66,9 @@ TABLE: list[tuple[str, str, str]] = [
     ("own archive", "res res res res", OWN % ("set", ARCHIVE % "")),
     ("own archive with them", "res res res res", OWN % ("set", ARCHIVE % WITH)),
     ("their archive", "svc svc svc svc", QUERY % ("set", ARCHIVE % "")),
+    ("their tune", "svc svc blk svc", QUERY % ("get", PUBSUB % "<items node='{to}'/>")),
+    ("publish to them", "svc svc blk svc", QUERY % ("set", PUBSUB % PUBLISH)),
+    ("their private XML", "svc svc svc svc", QUERY % ("get", PRIVATE)),
     ("their archive with a page", "svc svc svc svc", QUERY % ("set", ARCHIVE % PAGE)),
 ]
 NAMES = {
@@ -162,7 +169,7 @@ async def test_requests_to_others_and_acts_on_what_is_theirs_tell_nothing(node: 
                 {"to": bob.jid},
                 {"to": "nobody@localhost"},
             )
-            for kind, tag in queries()
+            for kind, tag in {*queries(), *FOREIGN}
         ),
         (OWN % ("set", ARCHIVE % PAGE), {"after": theirs["id"]}, {"after": 2**52}),
         (OWN % ("set", ARCHIVE % WITH), {"to": bob.jid}, {"to": "nobody@localhost"}),

@@ -94,6 +94,11 @@ async def test_limits_are_kept_and_said(tmp_path: Path) -> None:
             await pep.publish(user.id, "one", str(n), "<x/>")
         assert await ids(services, user, "many") == ["4", "3", "2"]
         assert await ids(services, user, "one") == ["4"]
+        pep.node_bytes = 3000
+        await pep.publish(user.id, "many", "5", f"<x>{'.' * 1900}</x>")
+        assert await ids(services, user, "many") == ["5", "4", "3"]
+        await pep.publish(user.id, "many", "6", f"<x>{'.' * 1900}</x>")
+        assert await ids(services, user, "many") == ["6"]
         with pytest.raises(ChatError) as refused:
             await pep.publish(user.id, "third", "1", "<x/>")
         assert (refused.value.slug, refused.value.pubsub) == ("too-long", "max-nodes-exceeded")

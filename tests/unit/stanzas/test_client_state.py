@@ -3,10 +3,11 @@
 import pytest
 from lxml import etree
 
-from stanzas import carbons, ns, passing
+from stanzas import carbons, ns, passing, pubsub
 from stanzas.client_state import can_wait
 
 STATE = f"<composing xmlns='{ns.CHAT_STATES}'/>"
+EVENT = pubsub.event("n", "items", ["1"], "<x/>")
 HINT = f"<no-store xmlns='{ns.HINTS}'/>"
 
 
@@ -25,12 +26,19 @@ def copied(inside: str) -> bytes:
         (b"<presence to='a@d' from='b@d' type='subscribe'/>", None),
         (f"<message from='b@d' type='chat'>{STATE}</message>".encode(), ("typing", b"b@d")),
         (f"<message from='b@d' type='chat'><body>x</body>{STATE}</message>".encode(), None),
+        (
+            f"<message from='b' to='a' type='headline' id='7'>{EVENT}</message>".encode(),
+            ("event", b"7"),
+        ),
+        (f"<message from='b' type='chat' id='7'>{EVENT}<body>x</body></message>".encode(), None),
+        (b"<message from='b' type='headline' id='7'><body>x</body></message>", None),
+        (b"<iq from='b' type='result' id='7'/>", None),
         (copied(STATE), ("typed", b"b@d")),
         (copied(STATE + HINT), ("typed", b"b@d")),
         (copied(f"<body>x</body>{STATE}"), None),
         (copied(f"<displayed xmlns='{ns.MARKERS}' id='1'/>"), None),
     ],
 )
-def test_presence_and_typing_wait(stanza: bytes, key: tuple[str, bytes] | None) -> None:
-    """The newest of each, also of what is typed on another device; nothing else."""
+def test_what_waits_and_what_takes_its_place(stanza: bytes, key: tuple[str, bytes] | None) -> None:
+    """The newest presence and typing, also of another device; each event by itself; nothing else."""
     assert can_wait(stanza) == key
