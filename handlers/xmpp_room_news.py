@@ -24,7 +24,7 @@ class Joined:
 
     ``held``: what comes while it is told of the past, None afterwards; ``seen``: the seq that the
     past went up to. ``me``: one's own JID there. ``is_new``: made by this session, and not
-    configured yet.
+    configured or talked in yet, so that it can be taken back.
     """
 
     __slots__ = ("held", "is_new", "is_present", "me", "room", "seen")
@@ -151,6 +151,7 @@ class RoomNews:
                 self._put_out(place.me, "too much was said meanwhile")
                 self._forget(place)
             return
+        place.is_new = False
         if message.seq <= place.seen:
             return  # it was in the past that was told
         room = place.room

@@ -333,7 +333,7 @@ class RoomQueries:
         place = self._joined.by_local.get(to.local)
         await groups.manager(group.id, self._me)
         if form is None or not is_submitted:
-            if place is not None and place.is_new:
+            if place is not None and place.is_new and len(group.members) == 1:
                 await groups.dissolve(group.id, self._me)
         else:
             changes = room_admin.configured(form, group)

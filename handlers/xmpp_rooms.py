@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INVITED = 20
 """Invitations in one message."""
+_ROOMS_ONLY = frozenset((rooms.USER, occupants.TAG))
 _NOT_FOR_ROOMS = frozenset(("error", "headline"))
 _SLUG = re.compile(r"(?!\d+$)[\w.~+-]{1,64}")
 
@@ -200,7 +201,7 @@ class SessionRooms(RoomNews):
         if subject is not None and stanza.find(rooms.BODY) is None:
             changes = {"announcement": subject.text or ""}
             return self._set_subject(place.room, changes)
-        said = messages.read(stanza)
+        said = self._read(stanza)
         if said is None:
             return None
         message, router = said.message, self._services.router
@@ -216,6 +217,14 @@ class SessionRooms(RoomNews):
             return router.submit(message, self._node, said.xml, asked)
         return self._session.submit_of_another(said, self._node, asked)
 
+    @staticmethod
+    def _read(stanza: Element) -> messages.Said | None:
+        """Without what only rooms say."""
+        for child in list(stanza):
+            if child.tag in _ROOMS_ONLY:
+                stanza.remove(child)
+        return messages.read(stanza)
+
     async def _set_subject(self, room: Room, changes: dict[str, str]) -> None:
         self._services.router.count(self._node)
         await self._services.groups.update(room.gid, self._me, changes)
@@ -226,9 +235,7 @@ class SessionRooms(RoomNews):
         if userid is None:
             self._error(asked, "item-not-found", "cancel", "there is nobody of this name")
             return None
-        for mark in stanza.findall(rooms.USER):
-            stanza.remove(mark)
-        said = messages.read(stanza)
+        said = self._read(stanza)
         if said is None:
             return None
         said.message.dstid = userid

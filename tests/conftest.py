@@ -51,6 +51,8 @@ def close_clients(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     io_loop = request.getfixturevalue("io_loop")
+    if "own_node" in request.fixturenames:
+        request.getfixturevalue("own_node")  # stops after them, and so need not wait for them
     yield
     io_loop.run_sync(XmppClient.close_all, timeout=20)
     io_loop.run_sync(JsonClient.close_all, timeout=20)
