@@ -40,6 +40,8 @@ class Outgoing:
         self._session = session
         self._limits = session.services.settings.xmpp
         self._asked = self._asking = False
+        self._is_more = False
+        """Whether something was sent after the last question."""
         self._resuming = asyncio.Lock()
         self._is_active = True
         self._waiting: dict[tuple[str, bytes], bytes] = {}
@@ -121,6 +123,7 @@ class Outgoing:
     # Stream management.
 
     def _ask_soon(self) -> None:
+        self._is_more = True
         if not self._asked and not self._asking:
             self._asking = True
             asyncio.get_running_loop().call_soon(self._ask)
@@ -128,7 +131,7 @@ class Outgoing:
     def _ask(self) -> None:
         self._asking = False
         if self.connection is not None and self.ledger is not None and self.ledger.queue:
-            self._asked = True
+            self._asked, self._is_more = True, False
             self.connection.tell(stream_management.ASK)
 
     def handle(self, element: Element) -> Pending:
@@ -151,7 +154,7 @@ class Outgoing:
         else:
             self._asked = False
             self._ack(ledger, stream_management.count(element.get("h")))
-            if ledger.queue:
+            if self._is_more:  # not whoever is behind again and again: some never count all
                 self._ask_soon()
         return None
 
@@ -206,6 +209,7 @@ class Outgoing:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._limits.resume_s, self._session.end, Close.SILENT)
         if self.ledger is not None and self._session.node is not None:
+            self._session.services.offline.left(self._session.node.userid)
             self._noting = loop.create_task(self._note(self.ledger, self._session.node))
 
     async def _note(self, ledger: Ledger, node: ClientNode) -> None:
