@@ -4,8 +4,10 @@ import asyncio
 import os
 import random
 import signal
+from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 
 from tests.support.contacts import befriend
 from tests.support.eventually import eventually
@@ -195,6 +197,30 @@ async def test_resumption_on_another_node_fails_and_loses_nothing(
 
     await eventually(is_over)
     await again.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_session_that_woke_is_not_ended_from_another_node(two_nodes: TwoNodes) -> None:
+    """Nor is its old count told there: who trusted it would send twice."""
+    account = await JsonClient.register(two_nodes)
+    juliet = await Resuming(two_nodes.one, account).start(web=False)
+    await juliet.cut()
+    async with AsyncMongoClient[dict[str, Any]](two_nodes.one.mongodb_url) as client:
+        book = client.tandem.connections
+
+        async def is_noted() -> bool:
+            return bool(await book.find_one({"userid": account.id, "sleeps": {"$gt": ""}}))
+
+        await eventually(is_noted)
+    assert await juliet.resume(web=False)
+    other = Resuming(two_nodes.two, account)
+    other.number = juliet.number
+    assert not await other.resume(web=True)
+    assert "item-not-found" in other.failure and "h=" not in other.failure
+    juliet.write(f"<r xmlns='{SM}'/>")
+    await juliet.asked(1)
+    await juliet.cut()
+    await other.cut()
 
 
 @pytest.mark.gen_test(timeout=30)
