@@ -209,6 +209,7 @@ class Outgoing:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._limits.resume_s, self._session.end, Close.SILENT)
         if self.ledger is not None and self._session.node is not None:
+            self._session.services.offline.left(self._session.node.userid)
             self._noting = loop.create_task(self._note(self.ledger, self._session.node))
 
     async def _note(self, ledger: Ledger, node: ClientNode) -> None:

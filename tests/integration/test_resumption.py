@@ -4,8 +4,10 @@ import asyncio
 import os
 import random
 import signal
+from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 
 from tests.support.contacts import befriend
 from tests.support.eventually import eventually
@@ -146,27 +148,6 @@ async def test_an_inactive_client_is_not_told_who_types(one_node: Node) -> None:
     await juliet.cut()
 
 
-@pytest.mark.gen_test(timeout=30)
-async def test_a_client_that_stays_behind_is_not_asked_without_end(one_node: Node) -> None:
-    """Once for what was sent, whatever it answers; again when there is more."""
-    account = await JsonClient.register(one_node)
-    juliet = Resuming(one_node, account)
-    await juliet.connect(web=False)
-    juliet.write(
-        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
-        "<enable xmlns='urn:xmpp:sm:3'/>"
-    )
-    await juliet.until("<enabled[^>]*>")
-    for number in range(3):
-        juliet.write(f"<iq type='get' id='p{number}'><ping xmlns='urn:xmpp:ping'/></iq>")
-        await juliet.until(f"id='p{number}'.*<r xmlns='urn:xmpp:sm:3'/>")
-        juliet.write("<a xmlns='urn:xmpp:sm:3' h='0'/>")
-        for _ in range(2):
-            juliet.write("<r xmlns='urn:xmpp:sm:3'/>")
-            assert (await juliet.until("^(.*?)<a [^>]*>"))[1] == ""
-    await juliet.cut()
-
-
 @pytest.mark.gen_test(timeout=40)
 @pytest.mark.parametrize("web", [False, True], ids=["tcp", "websocket"])
 async def test_resumption_on_another_node_fails_and_loses_nothing(
@@ -216,6 +197,30 @@ async def test_resumption_on_another_node_fails_and_loses_nothing(
 
     await eventually(is_over)
     await again.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_session_that_woke_is_not_ended_from_another_node(two_nodes: TwoNodes) -> None:
+    """Nor is its old count told there: who trusted it would send twice."""
+    account = await JsonClient.register(two_nodes)
+    juliet = await Resuming(two_nodes.one, account).start(web=False)
+    await juliet.cut()
+    async with AsyncMongoClient[dict[str, Any]](two_nodes.one.mongodb_url) as client:
+        book = client.tandem.connections
+
+        async def is_noted() -> bool:
+            return bool(await book.find_one({"userid": account.id, "sleeps": {"$gt": ""}}))
+
+        await eventually(is_noted)
+    assert await juliet.resume(web=False)
+    other = Resuming(two_nodes.two, account)
+    other.number = juliet.number
+    assert not await other.resume(web=True)
+    assert "item-not-found" in other.failure and "h=" not in other.failure
+    juliet.write(f"<r xmlns='{SM}'/>")
+    await juliet.asked(1)
+    await juliet.cut()
+    await other.cut()
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -328,4 +333,25 @@ async def test_the_count_waits_for_the_disk(own_node: Node) -> None:
     while juliet.unacked:
         juliet.write(f"<r xmlns='{SM}'/>")
         await juliet.asked(1)
+    await juliet.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_client_that_stays_behind_is_not_asked_without_end(one_node: Node) -> None:
+    """Once for what was sent, whatever it answers; again when there is more."""
+    account = await JsonClient.register(one_node)
+    juliet = Resuming(one_node, account)
+    await juliet.connect(web=False)
+    juliet.write(
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        "<enable xmlns='urn:xmpp:sm:3'/>"
+    )
+    await juliet.until("<enabled[^>]*>")
+    for number in range(3):
+        juliet.write(f"<iq type='get' id='p{number}'><ping xmlns='urn:xmpp:ping'/></iq>")
+        await juliet.until(f"id='p{number}'.*<r xmlns='urn:xmpp:sm:3'/>")
+        juliet.write("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+        for _ in range(2):
+            juliet.write("<r xmlns='urn:xmpp:sm:3'/>")
+            assert (await juliet.until("^(.*?)<a [^>]*>"))[1] == ""
     await juliet.cut()
