@@ -13,6 +13,7 @@ from typing import Protocol, get_args
 from handlers.xmpp_codec import ForDevices, ForRoom, XmppCodec
 from handlers.xmpp_interests import Interests
 from handlers.xmpp_login import Login
+from handlers.xmpp_memberships import Memberships
 from handlers.xmpp_pep import PepQueries
 from handlers.xmpp_presence import Attendance
 from handlers.xmpp_queries import Queries
@@ -112,6 +113,7 @@ class XmppSession:
         self._sending = Sending(self)
         self._queries = Queries(self)
         self.rooms = SessionRooms(self)
+        self.memberships = Memberships(self)
         self._held: list[tuple[bytes, Message]] | None = None
         self._missed: set[int] = set()
         self._early: deque[int] = deque(maxlen=EARLY)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from handlers.frames import deflated_frame, frame
 from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError
+from server.group_shapes import GroupChange
 from server.model import GROUP, SINGLE, TYPING, Message, Names, User, is_group
 from stanzas import carbons, messages, ns, replies
 
@@ -96,9 +97,11 @@ class XmppCodec:
         return ForDevices(data, names.to, "received", forwarded)
 
     def event(self, event: Event) -> bytes | None:
-        """What 1:1 conversations and rooms have of receipts and typing; what else there is to say
-        to XMPP clients is :class:`server.deliveries.Personal`."""
+        """What 1:1 conversations and rooms have of receipts and typing, and changes of groups; what
+        else there is to say to XMPP clients is :class:`server.deliveries.Personal`."""
         body = event.body
+        if type(body) is GroupChange:
+            return ForRoom(event)
         if type(body) is not Message:
             return None
         if body.chat == GROUP and (body.cmd == TYPING or event.name):

@@ -45,9 +45,19 @@ class Interests:
             if known is None:
                 self._ask(said)
 
+    @property
+    def are_known(self) -> bool:
+        """Whether nothing is being asked, and nothing held back."""
+        return self._held is None
+
+    def wants(self, node: str) -> bool:
+        return node in self._nodes
+
     async def greet(self) -> None:
         """After a presence: the last items of what its client hears of, if that is known."""
         said = self._caps
+        if said is None:
+            await self._session.memberships.greet()
         if said is None or self._held is None:
             return
         known = self._session.services.capabilities.get(said.hash, said.ver)
@@ -89,6 +99,7 @@ class Interests:
             held, self._held = self._held or (), None
             for event in held:
                 self.take(event)
+        await self._session.memberships.greet()
 
     async def _tell_last(self, nodes: frozenset[str]) -> None:
         session = self._session

@@ -9,7 +9,7 @@ from server.bookmarks import CURRENT
 from server.clients import Pending
 from server.errors import ChatError
 from server.model import User
-from server.pep import OLD_BOOKMARKS, Pep, unseen
+from server.pep import BOOKMARKS, OLD_BOOKMARKS, Pep, unseen
 from stanzas import bookmarks, disco, ns, private, pubsub, replies
 from stanzas.pubsub import Request
 from stanzas.replies import Origin
@@ -125,10 +125,22 @@ class PepQueries:
             await answer(request, asked)
 
     async def _items(self, owner: User, request: Request, asked: Origin) -> None:
-        if request.node == OLD_BOOKMARKS and owner.id == self._me:
-            old = await self._session.services.bookmarks.old(self._me)
-            self._reply(asked, pubsub.items(request.node, [(CURRENT, old)]))
-            return
+        session = self._session
+        if owner.id == self._me and request.node in (BOOKMARKS, OLD_BOOKMARKS):
+            session.memberships.has_bookmarks = True
+            if request.node == OLD_BOOKMARKS:
+                old = await session.services.bookmarks.old(self._me)
+                self._reply(asked, pubsub.items(request.node, [(CURRENT, old)]))
+                return
+            listed = await session.services.bookmarks.items(self._me)
+            if request.ids is not None:
+                listed = [item for item in listed if item.id in request.ids]
+            if listed:
+                listed = listed[: request.most or len(listed)]
+                self._reply(
+                    asked, pubsub.items(request.node, ((item.id, item.xml) for item in listed))
+                )
+                return
         found = await self._pep.items(self._me, owner.id, request.node, request.ids, request.most)
         self._reply(asked, pubsub.items(request.node, ((item.id, item.xml) for item in found)))
 
@@ -144,7 +156,11 @@ class PepQueries:
         self._reply(asked, pubsub.published(request.node, item_id))
 
     async def _retract(self, request: Request, asked: Origin) -> None:
-        await self._pep.retract(self._me, request.node, request.ids or (), request.notify)
+        ids = request.ids or ()
+        if request.node == BOOKMARKS:
+            await self._session.services.bookmarks.retract(self._me, ids, request.notify)
+        else:
+            await self._pep.retract(self._me, request.node, ids, request.notify)
         self._reply(asked)
 
     async def _create(self, request: Request, asked: Origin) -> None:
@@ -196,6 +212,7 @@ class PepQueries:
                 await self._pep.keep_private(self._me, name, xml)
             self._reply(asked)
         elif name == bookmarks.STORAGE:
+            session.memberships.has_bookmarks = True
             self._reply(asked, private.answer(await services.bookmarks.old(self._me)))
         else:
             self._reply(asked, private.answer(await self._pep.private(self._me, name) or xml))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from handlers.xmpp_codec import ForRoom
 from server.deliveries import Event
 from server.errors import ChatError
-from server.group_shapes import Note
+from server.group_shapes import GroupChange, Note
 from server.model import GROUP, RECEIPT, TYPING, Message, User
 from server.rooms import Occupant, Room, Shift
 from stanzas import occupants, rooms
@@ -165,9 +165,14 @@ class RoomNews:
         self._tell("message", data.rest)
 
     def hint(self, data: ForRoom) -> None:
-        """That somebody types, or has read."""
+        """That somebody types, or has read, or that a group changed."""
         event = data.about
-        if not isinstance(event, Event) or not isinstance(event.body, Message):
+        if not isinstance(event, Event):
+            return
+        if isinstance(event.body, GroupChange):
+            self._session.memberships.take(event.body)
+            return
+        if not isinstance(event.body, Message):
             return
         body = event.body
         place = self.joined.get(body.dstid)

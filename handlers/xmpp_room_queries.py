@@ -125,9 +125,9 @@ class RoomQueries:
         if disco.has_node(query):
             raise ChatError("not-found", "no such node")
         if not to.local:
-            service = self._joined.service
+            at = self._services.bookmarks.address
             mine = await self._services.groups.rooms_of(self._me)
-            self._reply(asked, disco.items((f"{local}@{service}", name) for local, name in mine))
+            self._reply(asked, disco.items((at(own), own.name) for own in mine))
             return
         group, _ = await self._own(to)
         room = await self._services.rooms.look(group)

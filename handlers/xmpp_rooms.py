@@ -29,6 +29,7 @@ class SessionRooms(RoomNews):
 
     def __init__(self, session: "XmppSession") -> None:
         super().__init__(session)
+        self.entering: set[str] = set()
         self.queries = RoomQueries(session, self)
 
     def owns(self, to: str) -> bool:
@@ -56,12 +57,19 @@ class SessionRooms(RoomNews):
         if not to.local or not to.resource:
             self._error(asked, "jid-malformed", "modify", "say under which nick")
         elif x is not None:
-            return self._join(to, x, asked)
+            return self._come_in(to, x, asked)
         elif known is None:
             self._put_out(asked.to, "join the room first")
         else:
             return self._change_nick(known, to.resource)
         return None
+
+    async def _come_in(self, to: jid.Jid, x: Element, asked: replies.Origin) -> None:
+        self.entering.add(to.local)
+        try:
+            await self._join(to, x, asked)
+        finally:
+            self.entering.discard(to.local)
 
     async def _join(self, to: jid.Jid, x: Element, asked: replies.Origin) -> None:
         me, services = self._me, self._services
@@ -266,7 +274,7 @@ class SessionRooms(RoomNews):
                 if await services.blocks.apart(me, user.id):
                     continue
             elif user.id not in group.members:
-                await services.groups.add(group.id, me, user.id)
+                await services.groups.add(group.id, me, user.id, is_invited=True)
             else:
                 await services.blocks.look(me, user.id)
             room = f"{group.slug or group.id}@{self.service}"

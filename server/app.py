@@ -376,7 +376,8 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         settings.limits.page_bytes,
         router.notify,
     )
-    bookmarks = Bookmarks(pep, accounts, bookmark_words)
+    rooms_at = f"conference.{settings.xmpp.domain}"
+    bookmarks = Bookmarks(pep, accounts, groups, bookmark_words, rooms_at)
     departures = Departures(
         store.accounts,
         changes,

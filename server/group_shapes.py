@@ -1,7 +1,7 @@
 """Groups as clients read and write them: cmd 22, what calls give, and the fields they take."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,22 @@ class GroupChange(msgspec.Struct):
     cmd: int = 22
 
 
+class OwnRoom(NamedTuple):
+    """A group of a user as its room. ``local``: of its JID. ``nick``: the user's name in it, if it
+    has one. ``since``: milliseconds since 1970 UTC. ``is_hidden``: it is not to be among the user's
+    bookmarks; ``is_invited``: a client without bookmarks was told of it.
+    """
+
+    gid: int
+    local: str
+    name: str
+    nick: str
+    owner: int
+    since: int
+    is_hidden: bool
+    is_invited: bool
+
+
 class GroupView(msgspec.Struct):
     """A group as one of its members sees it. ``count``: members."""
 
@@ -72,6 +88,20 @@ class MemberView(msgspec.Struct):
     role: Role
     muted_until: int
     joined: int
+
+
+def own_room(group: Document, member: Document) -> OwnRoom:
+    """From the documents of the group and of the user's membership."""
+    return OwnRoom(
+        gid=group["_id"],
+        local=group.get("slug") or str(group["_id"]),
+        name=group["name"],
+        nick=member.get("nick", ""),
+        owner=group["owner"],
+        since=member["joined"],
+        is_hidden=member.get("is_hidden", False),
+        is_invited=member.get("is_invited", False),
+    )
 
 
 def group_view(group: Document, role: Role, count: int) -> GroupView:

@@ -21,9 +21,11 @@ from server.group_shapes import (
     GroupView,
     MemberView,
     Note,
+    OwnRoom,
     clean_fields,
     group_view,
     member_view,
+    own_room,
 )
 from server.limits import Window
 from server.model import GROUP, Group, Member, Role, clean_text, conversation
@@ -144,6 +146,8 @@ class Groups:
             _document(gid, Member(userid, "owner" if userid == owner else "member", now, 0))
             for userid in everyone
         ]
+        if slug:
+            rows[0]["is_invited"] = True  # who makes a room by its name is on the way into it
         if not await self._store.insert(group, rows):
             raise ChatError("taken", "there is a room of this name")
         self._made.count(str(owner))
@@ -169,13 +173,20 @@ class Groups:
             for group in await self._store.by_ids(list(mine))
         ]
 
-    async def rooms_of(self, userid: int) -> list[tuple[str, str]]:
-        """The names of the rooms that this user's groups are, and the groups' own."""
-        mine = [member["gid"] for member in await self._store.of_user(userid)]
+    async def rooms_of(self, userid: int) -> list[OwnRoom]:
+        """The groups that this user is in, as the user's XMPP clients find them."""
+        mine = {member["gid"]: member for member in await self._store.of_user(userid)}
         return [
-            (group.get("slug") or str(group["_id"]), group["name"])
-            for group in await self._store.by_ids(mine)
+            own_room(group, mine[group["_id"]]) for group in await self._store.by_ids(list(mine))
         ]
+
+    async def mark_room(
+        self, userid: int, gid: int, *, is_hidden: bool = False, is_invited: bool = False
+    ) -> None:
+        """See :class:`server.group_shapes.OwnRoom`; it is forgotten with the membership."""
+        marks = {"is_hidden": is_hidden, "is_invited": is_invited}
+        changes = {name: True for name, is_set in marks.items() if is_set}
+        await self._store.update_member(gid, userid, changes, RANKS)
 
     async def get(self, gid: int, userid: int) -> GroupView:
         """The group as this member sees it. Raises ``not-a-member``."""
@@ -281,16 +292,19 @@ class Groups:
             await self._say_changed(gid, old, old, new)
         return done
 
-    async def add(self, gid: int, actor: int, userid: int) -> None:
-        """Owner or admin adds a user. Raises ``not-allowed``, ``no-such-user``, ``too-long`` …"""
+    async def add(self, gid: int, actor: int, userid: int, *, is_invited: bool = False) -> None:
+        """Owner or admin adds a user. ``is_invited``: whose XMPP clients are told by the way.
+
+        Raises ``not-allowed``, ``no-such-user``, ``too-long`` …
+        """
         group, _ = await self.manager(gid, actor)
         if userid not in group.members:
             await self._check_blocks((userid,), actor)
             if userid in group.outcasts:
                 await self.cast_out(group, userid, is_out=False)
-            await self.admit(group, userid)
+            await self.admit(group, userid, is_invited=is_invited)
 
-    async def admit(self, group: Group, userid: int) -> None:
+    async def admit(self, group: Group, userid: int, *, is_invited: bool = False) -> None:
         """Makes the user a member, however invited.
 
         Raises ``no-such-user``, ``too-long``, and ``not-allowed`` for an outcast.
@@ -304,7 +318,10 @@ class Groups:
         end = await self._end_of(conversation(GROUP, 0, gid))
         floor = end.seq if end else 0
         member = Member(userid, "member", now_ms(), floor)
-        if await self._store.add_member(_document(gid, member, end)):
+        document = _document(gid, member, end)
+        if is_invited:
+            document["is_invited"] = True
+        if await self._store.add_member(document):
             group.members[userid] = member
             self._notify((userid,), GroupChange("joined", gid, userid), gid, (userid,))
             await self._changes.add("group", gid=gid, joined=[[userid, floor]])

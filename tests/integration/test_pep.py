@@ -17,8 +17,6 @@ from server.pep import BOOKMARKS, OLD_BOOKMARKS
 from server.services import Services
 from tests.support.house import house
 
-ROOM = "10004@conference.localhost"
-
 
 class Ear(ClientNode):
     """A connection that keeps the events that it is given."""
@@ -52,32 +50,64 @@ async def ids(services: Services, user: User, node: str) -> list[str]:
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_bookmarks_of_the_server_are_seen_by_all_views(tmp_path: Path) -> None:
-    """Added once, left as the user has it, told to the devices in both forms, and taken back."""
+async def test_groups_are_bookmarks_in_all_views_as_long_as_one_is_in_them(tmp_path: Path) -> None:
+    """Unless the user's clients say otherwise, which is told to the devices in both forms."""
     async with house(tmp_path / "var") as services:
         user, heard = await person(services)
-        bookmarks = services.bookmarks
+        other, _ = await person(services)
+        bookmarks, groups = services.bookmarks, services.groups
         assert "conference" not in await bookmarks.old(user.id)
-        await bookmarks.add(user.id, ROOM, "Hikers & friends", "Ann")
-        assert told(heard) == [
-            (BOOKMARKS, "items", [ROOM]),
-            (OLD_BOOKMARKS, "items", ["current"]),
-        ]
-        [item] = await services.pep.own(user.id, BOOKMARKS)
+        view = await groups.create(other.id, "Hikers & friends", [user.id])
+        room = f"{view.id}@conference.localhost"
+        await groups.update_member(view.id, user.id, user.id, nick="Ann")
+        [item] = await bookmarks.items(user.id)
+        assert item.id == room
         assert "name='Hikers &amp; friends' autojoin='true'><nick>Ann</nick>" in item.xml
         old = await bookmarks.old(user.id)
-        assert f"jid='{ROOM}' name='Hikers &amp; friends' autojoin='true'" in old
+        assert f"jid='{room}' name='Hikers &amp; friends' autojoin='true'" in old
+        assert told(heard) == []
+        await bookmarks.keep_old(user.id, old)
+        assert told(heard) == [(OLD_BOOKMARKS, "items", ["current"])]
+        assert await services.pep.own(user.id, BOOKMARKS) == [], "nothing was said that is new"
         await bookmarks.keep_old(user.id, old.replace("autojoin='true'", "autojoin='false'"))
-        assert told(heard)[0] == (BOOKMARKS, "items", [ROOM])
-        await bookmarks.add(user.id, ROOM, "Another name", "")
-        assert told(heard) == []
+        assert told(heard) == [
+            (BOOKMARKS, "items", [room]),
+            (OLD_BOOKMARKS, "items", ["current"]),
+        ]
         assert "autojoin='false'" in await bookmarks.old(user.id)
-        await bookmarks.remove(user.id, ROOM)
-        assert told(heard)[0] == (BOOKMARKS, "retract", [ROOM])
-        await bookmarks.remove(user.id, ROOM)
-        assert told(heard) == []
-        config = await services.pep.config(user.id, BOOKMARKS)
-        assert (config.access_model, config.max_items) == ("whitelist", 0)
+        await bookmarks.keep_old(user.id, "<storage xmlns='storage:bookmarks'/>")
+        assert told(heard)[0] == (BOOKMARKS, "retract", [room])
+        assert await bookmarks.items(user.id) == []
+        await groups.remove(view.id, other.id, user.id)
+        await groups.add(view.id, other.id, user.id)
+        assert [item.id for item in await bookmarks.items(user.id)] == [room], "a new membership"
+        await bookmarks.retract(user.id, [room], notify=True)
+        assert told(heard)[0] == (BOOKMARKS, "retract", [room])
+        with pytest.raises(ChatError, match="not-found"):
+            await bookmarks.retract(user.id, [room], notify=True)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_bookmark_of_a_group_that_one_has_left_is_not_shown(tmp_path: Path) -> None:
+    """Whether the group goes on or not; a room that may come, or elsewhere, is one's own affair."""
+    async with house(tmp_path / "var") as services:
+        user, _ = await person(services)
+        other, _ = await person(services)
+        groups, pep = services.groups, services.pep
+        mine = await groups.create(other.id, "a", [user.id])
+        named = await groups.create(other.id, "b", [user.id], slug="named")
+        kept = ["coming@conference.localhost", "room@elsewhere.example"]
+        rooms = [f"{mine.id}@conference.localhost", "named@conference.localhost", *kept]
+        for room in rooms:
+            await pep.publish(
+                user.id, BOOKMARKS, room, "<conference xmlns='urn:xmpp:bookmarks:1'/>"
+            )
+        assert sorted(item.id for item in await services.bookmarks.items(user.id)) == sorted(rooms)
+        for group in (mine, named):
+            await groups.remove(group.id, user.id, user.id)
+        assert sorted(item.id for item in await services.bookmarks.items(user.id)) == kept
+        await groups.dissolve(mine.id, other.id)
+        assert sorted(item.id for item in await services.bookmarks.items(user.id)) == kept
 
 
 @pytest.mark.gen_test(timeout=60)

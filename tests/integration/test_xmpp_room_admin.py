@@ -267,6 +267,6 @@ async def test_changes_from_json_are_shown(node: Node) -> None:
     renamed = await play.romeo.expect_presence(gone(play.room, eve.username))
     assert "303" in codes(renamed) and item(renamed)["nick"] == "the prince"
     await play.romeo.expect_presence(lambda one: one["from"].resource == "the prince")
-    await eve.call("DELETE", f"{path}/{eve.id}")
+    assert (await eve.call("DELETE", f"{path}/{eve.id}"))[0] == 204
     left = await play.romeo.expect_presence(gone(play.room, "the prince"))
     assert item(left)["affiliation"] == "none"

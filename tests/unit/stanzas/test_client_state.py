@@ -40,5 +40,5 @@ def copied(inside: str) -> bytes:
     ],
 )
 def test_what_waits_and_what_takes_its_place(stanza: bytes, key: tuple[str, bytes] | None) -> None:
-    """The newest presence and typing, also of another device; each event by itself; nothing else."""
+    """The newest presence and typing, also of another device; each event by itself; no more."""
     assert can_wait(stanza) == key
