@@ -11,7 +11,9 @@ from collections.abc import Awaitable
 from typing import Protocol, get_args
 
 from handlers.xmpp_codec import ForDevices, ForRoom, XmppCodec
+from handlers.xmpp_interests import Interests
 from handlers.xmpp_login import Login
+from handlers.xmpp_pep import PepQueries
 from handlers.xmpp_presence import Attendance
 from handlers.xmpp_queries import Queries
 from handlers.xmpp_relay import Relay
@@ -24,6 +26,7 @@ from server.clients import ClientNode, Pending, Pipe
 from server.deliveries import (
     BlockChange,
     Copy,
+    NodeEvent,
     Personal,
     RosterItem,
     Stanza,
@@ -104,6 +107,8 @@ class XmppSession:
         self.attendance = Attendance(self)
         self.contacts = ContactQueries(self)
         self.relay = Relay(self)
+        self.pep = PepQueries(self)
+        self.interests = Interests(self)
         self._sending = Sending(self)
         self._queries = Queries(self)
         self.rooms = SessionRooms(self)
@@ -354,7 +359,9 @@ class XmppSession:
     def _iq(self, stanza: Element, asked: replies.Origin) -> Pending:
         kind = stanza.get("type")
         if kind in ("result", "error"):
-            return self.relay.iq(stanza, kind, asked) if self._is_full(asked.to) else None
+            if not self._is_full(asked.to):
+                return self.interests.answered(stanza, asked)
+            return self.relay.iq(stanza, kind, asked)
         if kind not in ("get", "set") or not asked.id or len(stanza) != 1:
             raise ChatError("bad-field", "an iq needs a type, an id and one child")
         child = stanza[0]
@@ -442,6 +449,8 @@ class XmppSession:
             self.contacts.take(body)
         elif isinstance(body, WebPresence | SubscriptionStanza):
             self.attendance.take(body)
+        elif isinstance(body, NodeEvent):
+            self.interests.take(body)
 
     def hint(self, data: bytes) -> None:
         """The router's: a receipt or what is being typed, ready to be written."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from handlers.xmpp_codec import CLIENT_NAMESPACE
 from server.clients import Pending
 from server.errors import ChatError
+from server.groups import RANKS
 from server.model import GROUP, MAX_ID, RECALL, Group, Member, Message, Role, User
 from server.rooms import Room
 from stanzas import archive, disco, jid, moderation, ns, replies, room_admin, room_forms, rooms, rsm
@@ -20,6 +21,9 @@ ITEMS = 50
 """Changes of roles and affiliations in one request."""
 
 Answer = Callable[[jid.Jid, Element, replies.Origin], Pending]
+_ENDS = ("submit", "cancel")
+_DISCO = frozenset((f"{{{ns.DISCO_INFO}}}query", f"{{{ns.DISCO_ITEMS}}}query"))
+_CHANGES = frozenset((room_admin.ADMIN, room_admin.OWNER))
 _RANKED: tuple[Role, ...] = ("owner", "admin", "member")
 
 
@@ -49,9 +53,13 @@ class RoomQueries:
         if child.tag == f"{{{ns.PING}}}ping" and kind == "get":
             return self._ping(to, asked)
         found = self._table.get((kind, child.tag))
+        if to.resource and child.tag in _DISCO and to.local not in self._joined.by_local:
+            raise ChatError("bad-field", "join the room first")
         if found is None or to.resource:
             self._error(asked, "service-unavailable")
             return None
+        if kind == "set" and child.tag in _CHANGES and self._session.node is not None:
+            self._services.router.count(self._session.node)
         return found(to, child, asked)
 
     @property
@@ -92,26 +100,34 @@ class RoomQueries:
         return None
 
     async def _info(self, to: jid.Jid, query: Element, asked: replies.Origin) -> None:
-        if disco.has_node(query):
-            raise ChatError("not-found", "no such node")
-        if not to.local:
+        if not to.local and not disco.has_node(query):
             self._reply(asked, disco.rooms_info())
             return
         group, _ = await self._own(to)
+        if disco.has_node(query):
+            await self._node(group, disco.node(query), asked)
+            return
         features = ("muc_moderated" if group.muted_all else "muc_unmoderated",)
-        self._reply(asked, disco.room_info(group.name, features, room_admin.information(group)))
+        told = room_admin.information(group, self._services.settings.limits.page_messages)
+        self._reply(asked, disco.room_info(group.name, features, told))
+
+    async def _node(self, group: Group, node: str, asked: replies.Origin) -> None:
+        """What one is called in the room, and which extensions it lets through: all."""
+        if node == disco.TRAFFIC:
+            self._error(asked, "service-unavailable")
+        elif node == disco.OWN_NICK:
+            room = await self._services.rooms.look(group)
+            self._reply(asked, disco.own_nick(room.nicks.get(self._me, "")))
+        else:
+            raise ChatError("not-found", "no such node")
 
     async def _items(self, to: jid.Jid, query: Element, asked: replies.Origin) -> None:
         if disco.has_node(query):
             raise ChatError("not-found", "no such node")
         if not to.local:
-            listed = []
-            for view in await self._services.groups.of_user(self._me):
-                group = await self._services.groups.load(view.id)
-                if group is not None:
-                    local = group.slug or group.id
-                    listed.append((f"{local}@{self._joined.service}", group.name))
-            self._reply(asked, disco.items(listed))
+            service = self._joined.service
+            mine = await self._services.groups.rooms_of(self._me)
+            self._reply(asked, disco.items((f"{local}@{service}", name) for local, name in mine))
             return
         group, _ = await self._own(to)
         room = await self._services.rooms.look(group)
@@ -219,11 +235,24 @@ class RoomQueries:
         group, _ = await self._own(to)
         for change in changes:
             userid = await self._meant(group, change)
-            if change.role:
-                await self._give_role(group, userid, change)
-            else:
-                await self._affiliate(group, userid, change)
+            is_outranked = self._is_outranked(group, userid)
+            try:
+                if change.role:
+                    await self._give_role(group, userid, change)
+                else:
+                    await self._affiliate(group, userid, change)
+            except ChatError as error:
+                if error.slug != "not-allowed" or not is_outranked:
+                    raise
+                raise ChatError("not-allowed", error.detail, xmpp="not-allowed") from error
         self._reply(asked)
+
+    def _is_outranked(self, group: Group, userid: int) -> bool:
+        """Whether one is a moderator, but not of this user."""
+        mine, theirs = group.members.get(self._me), group.members.get(userid)
+        if mine is None or theirs is None or mine.role == "member":
+            return False
+        return RANKS.index(theirs.role) >= RANKS.index(mine.role)
 
     async def _meant(self, group: Group, item: Item) -> int:
         """The user that a change is of. Raises ``no-such-user``."""
@@ -288,9 +317,12 @@ class RoomQueries:
 
     async def _configure(self, to: jid.Jid, query: Element, asked: replies.Origin) -> None:
         groups = self._services.groups
-        destroy = room_admin.destroy(query)
+        destroy, form = room_admin.destroy(query), query.find(room_forms.FORM)
+        if destroy is None and (form is None or form.get("type", "submit") not in _ENDS):
+            raise ChatError("bad-field", "a form is submitted or cancelled")
+        is_submitted = form is not None and form.get("type") != "cancel"
         group = await self._services.rooms.find(to.local) if to.local else None
-        if group is None and destroy is None and to.local and not to.local.isdigit():
+        if group is None and is_submitted and to.local and not to.local.isdigit():
             group = await self._joined.make(to.local)  # without having joined it
         else:
             group, _ = await self._own(to)
@@ -298,22 +330,17 @@ class RoomQueries:
             await groups.dissolve(group.id, self._me, why=destroy.reason, instead=destroy.instead)
             self._reply(asked)
             return
-        form = query.find(room_forms.FORM)
-        if form is None:
-            raise ChatError("bad-field", "the query has no form")
         place = self._joined.by_local.get(to.local)
         await groups.manager(group.id, self._me)
-        if form.get("type") == "cancel":
+        if form is None or not is_submitted:
             if place is not None and place.is_new:
                 await groups.dissolve(group.id, self._me)
-        elif form.get("type", "submit") == "submit":
+        else:
+            changes = room_admin.configured(form, group)
             if place is not None:
                 place.is_new = False
-            changes = room_admin.configured(form, group)
             if changes:
                 await groups.update(group.id, self._me, changes)
-        else:
-            raise ChatError("bad-field", "a form is submitted or cancelled")
         self._reply(asked)
 
     async def _moderate(self, to: jid.Jid, child: Element, asked: replies.Origin) -> None:

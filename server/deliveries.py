@@ -210,6 +210,21 @@ class BlockChange(Personal):
     blocked: bool
 
 
+class NodeEvent(Personal):
+    """Something happened to what the user ``jid`` publishes (XEP-0163).
+
+    ``ids``: of the items that it is about; ``xml``: the payload of the one that was published;
+    ``at``: when, if that is not now.
+    """
+
+    jid: str
+    node: str
+    what: Literal["items", "retract", "purge", "delete"]
+    ids: list[str] = []
+    xml: str = ""
+    at: int = 0
+
+
 class Event(msgspec.Struct, gc=False):
     """A hint for ``userids`` and for the members of the group ``gid`` but those in ``but``.
 

@@ -22,7 +22,8 @@ Departure = Literal["", "removed", "banned"]
 class Note(msgspec.Struct, frozen=True):
     """What rooms tell of a group's change beside what is different: who did it, to whom and why.
 
-    ``instead``: the JID of the room that takes the place of a dissolved one.
+    ``instead``: the JID of the room that takes the place of a dissolved one. ``is_subject``: the
+    announcement is another; ``is_end``: the group is dissolved.
     """
 
     by: int = 0
@@ -30,6 +31,8 @@ class Note(msgspec.Struct, frozen=True):
     how: Departure = ""
     why: str = ""
     instead: str = ""
+    is_subject: bool = False
+    is_end: bool = False
 
 
 class GroupChange(msgspec.Struct):

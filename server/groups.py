@@ -169,6 +169,14 @@ class Groups:
             for group in await self._store.by_ids(list(mine))
         ]
 
+    async def rooms_of(self, userid: int) -> list[tuple[str, str]]:
+        """The names of the rooms that this user's groups are, and the groups' own."""
+        mine = [member["gid"] for member in await self._store.of_user(userid)]
+        return [
+            (group.get("slug") or str(group["_id"]), group["name"])
+            for group in await self._store.by_ids(mine)
+        ]
+
     async def get(self, gid: int, userid: int) -> GroupView:
         """The group as this member sees it. Raises ``not-a-member``."""
         group, _ = await self.member(gid, userid)
@@ -216,7 +224,7 @@ class Groups:
             )
         clean = clean_fields(changes)
         if clean and await self._store.update(gid, clean):
-            await self._say_changed(gid, actor)
+            await self._say_changed(gid, actor, is_subject="announcement" in clean)
         return await self.get(gid, actor)
 
     async def update_member(
@@ -365,7 +373,7 @@ class Groups:
         await self._store.delete(gid)
         self._notify((), GroupChange("dissolved", gid, actor), gid, ())
         group.members.clear()
-        note = {"by": actor, "why": why, "instead": instead}
+        note = {"by": actor, "why": why, "instead": instead, "is_end": True}
         await self._changes.add("group", gid=gid, dissolved=True, note=note)
 
     async def forget_user(self, userid: int) -> None:
@@ -401,9 +409,12 @@ class Groups:
             exported.append(told)
         return exported
 
-    async def _say_changed(self, gid: int, actor: int, *userids: int) -> None:
+    async def _say_changed(
+        self, gid: int, actor: int, *userids: int, is_subject: bool = False
+    ) -> None:
         """The group and these members of it are not as they were."""
-        await self._changes.add("group", gid=gid, changed=list(userids), note={"by": actor})
+        note = {"by": actor, "is_subject": is_subject}
+        await self._changes.add("group", gid=gid, changed=list(userids), note=note)
         self._notify((), GroupChange("changed", gid, actor), gid, ())
 
 

@@ -5,6 +5,7 @@ whenever that changes, on each node by itself, and who looks at it here is told 
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -19,6 +20,8 @@ from server.model import Group, Member, Role, User
 log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0
+NOTE_S = 2.0
+"""How long a change that was read before it was heard of waits to be explained."""
 SLUGS = 10_000
 """Rooms' names in memory."""
 LONGEST_TIMER_S = 24 * 3600
@@ -69,6 +72,7 @@ class Room:
         "ids",
         "local",
         "lookers",
+        "news",
         "nicks",
         "notes",
         "occupants",
@@ -90,6 +94,7 @@ class Room:
         self.lookers: set[Looker] = set()
         self.ready = asyncio.Event()
         self.notes: list[Note] = []
+        self.news = asyncio.Event()
         self.refreshing: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -131,9 +136,10 @@ class Rooms:
     async def find(self, local: str) -> Group | None:
         """The group that the left side of a room's JID names."""
         if local.isascii() and local.isdigit():
-            group = await self._groups.load(int(local)) if len(local) <= 16 else None
+            is_id = len(local) <= 16 and not local.startswith("0")
+            group = await self._groups.load(int(local)) if is_id else None
             return None if group is None or group.slug else group
-        gid = self._slugs.get(local)
+        known = gid = self._slugs.get(local)
         if gid is None:
             gid = await self._groups.by_slug(local)
             if gid is None:
@@ -144,6 +150,8 @@ class Rooms:
         group = await self._groups.load(gid)
         if group is None:
             self._slugs.pop(local, None)
+            if known is not None:  # another group may have its name now
+                return await self.find(local)
         return group
 
     async def look(self, group: Group) -> Room:
@@ -247,6 +255,10 @@ class Rooms:
             for other in (user.username, str(user.id)):
                 if nick.casefold() in taken and other:
                     nick = f"{wanted} ({other})"
+            for number in itertools.count(2):  # somebody took even that name
+                if nick.casefold() not in taken:
+                    break
+                nick = f"{wanted} ({user.id}, {number})"
             taken.add(nick.casefold())
             nicks[member.id] = nick
         return nicks
@@ -272,6 +284,7 @@ class Rooms:
         room = self._rooms.get(gid)
         if room is not None:
             room.notes.append(note)
+            room.news.set()
             self._refresh_soon(room)
 
     def _user_changed(self, userid: int) -> None:
@@ -284,12 +297,13 @@ class Rooms:
             room.refreshing = asyncio.create_task(self._refresh(room), name="room")
 
     async def _refresh(self, room: Room) -> None:
+        await room.ready.wait()
         while room.lookers:
             notes, room.notes = room.notes, []
             try:
                 group = await self._groups.load(room.gid)
-                if group is None:
-                    self._dissolve(room, notes)
+                if group is None or not group.members:
+                    await self._dissolve(room, notes)
                     return
                 room.group = group
                 await self._compare(room, notes)
@@ -302,29 +316,66 @@ class Rooms:
             if not room.notes:
                 return
 
-    def _dissolve(self, room: Room, notes: Sequence[Note]) -> None:
+    async def _dissolve(self, room: Room, notes: Sequence[Note]) -> None:
+        known = await self._explained(room, notes, lambda note: note.is_end)
+        note = next((note for note in reversed(known) if note.is_end), Note())
         self._forget(room)
         self._slugs.pop(room.local, None)
         lookers, room.lookers = room.lookers, set()
         for looker in lookers:
-            looker.on_dissolved(room, notes[-1] if notes else Note())
+            looker.on_dissolved(room, note)
 
     async def _compare(self, room: Room, notes: Sequence[Note]) -> None:
         subject, configuration = room.subject, room.configuration
         before = await self._fill(room)
         room.subject = room.group.announcement
-        gone = {note.who: note for note in notes if note.who}
-        last = notes[-1] if notes else Note()
+        is_reworded = subject != room.subject
+        is_configured = bool(configuration) and configuration != room.configuration
+        shifts = [
+            Shift(before.get(userid), room.occupants.get(userid))
+            for userid in {**before, **room.occupants}
+            if before.get(userid) != room.occupants.get(userid)
+        ]
+        lost = {old.userid for old, new in shifts if old is not None and new is None}
+        wanted = [_is_of(userid) for userid in lost]
+        if is_reworded:
+            wanted.append(lambda note: note.is_subject)
+        known = await self._explained(room, notes, *wanted)
+        gone = {note.who: note for note in known if note.who}
+        last = known[-1] if known else Note()
         by_note: dict[Note, list[Shift]] = {}
-        for userid in {**before, **room.occupants}:
-            old, new = before.get(userid), room.occupants.get(userid)
-            if old != new:
-                note = gone.get(userid, last) if new is None else last
-                by_note.setdefault(note, []).append(Shift(old, new))
+        for shift in shifts:
+            old, new = shift
+            note = gone.get(old.userid, last) if old is not None and new is None else last
+            by_note.setdefault(note, []).append(shift)
+        by = next((note.by for note in reversed(known) if note.is_subject), last.by)
         for looker in list(room.lookers):
             for note, shifts in by_note.items():
                 looker.on_shifts(room, shifts, note)
-            if configuration and configuration != room.configuration:
+            if is_configured:
                 looker.on_configuration(room)
-            if subject != room.subject:
-                looker.on_subject(room, last.by)
+            if is_reworded:
+                looker.on_subject(room, by)
+
+    @staticmethod
+    async def _explained(
+        room: Room, notes: Sequence[Note], *wanted: Callable[[Note], bool]
+    ) -> list[Note]:
+        """The notes, and those that came meanwhile, with one of each kind that is wanted.
+
+        What is read may be newer than what was heard of so far.
+        """
+        try:
+            async with asyncio.timeout(NOTE_S):
+                while True:
+                    known = [*notes, *room.notes]
+                    if all(any(map(is_wanted, known)) for is_wanted in wanted):
+                        return known
+                    room.news.clear()
+                    await room.news.wait()
+        except TimeoutError:
+            return [*notes, *room.notes]
+
+
+def _is_of(userid: int) -> Callable[[Note], bool]:
+    return lambda note: note.who == userid

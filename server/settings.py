@@ -161,6 +161,9 @@ class Xmpp:
     unacked_bytes: int = _within(262_144, 1_073_741_824)
     room_occupants: int = _within(0, 5000)
     room_history: int = _within(0, 200)
+    pep_nodes: int = _within(1, 10_000)
+    pep_items: int = _within(1, 10_000)
+    pep_item_bytes: int = _within(1024, 4_194_304)
 
 
 @dataclass(frozen=True, kw_only=True)

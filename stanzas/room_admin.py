@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from server.errors import ChatError
 from server.model import Group
-from stanzas import ns, room_forms
+from stanzas import jid, ns, room_forms, rooms
 from stanzas.room_forms import Field
 from stanzas.xml import Element, attribute, text
 
@@ -40,14 +40,14 @@ class Destroy(NamedTuple):
 
 
 def items(query: Element) -> list[Item]:
-    """Raises ``bad-field``."""
+    """Raises ``bad-field``, ``too-long``."""
     found = [
         Item(
             item.get("affiliation", ""),
             item.get("role", ""),
             item.get("jid", ""),
             item.get("nick", ""),
-            (item.findtext(_REASON) or "").strip(),
+            rooms.reason(item, _REASON),
         )
         for item in query.iterfind(_ITEM)
     ]
@@ -76,10 +76,12 @@ def answer(listed: Iterable[Item]) -> str:
 
 
 def destroy(query: Element) -> Destroy | None:
+    """Raises ``bad-field``, ``too-long``."""
     found = query.find(_DESTROY)
     if found is None:
         return None
-    return Destroy(found.get("jid", ""), (found.findtext(_DESTROY_REASON) or "").strip())
+    instead = found.get("jid", "")
+    return Destroy(str(jid.parse(instead)) if instead else "", rooms.reason(found, _DESTROY_REASON))
 
 
 def form(group: Group) -> str:
@@ -111,6 +113,9 @@ def configured(form: Element, group: Group) -> dict[str, Any]:
     given = room_forms.read(form)
     if given.get("FORM_TYPE", CONFIGURATION) != CONFIGURATION:
         raise ChatError("bad-field", "not this form")
+    if given.get("muc#roomconfig_whois", "anyone") != "anyone":
+        # Whoever believes names to be hidden would be deceived.
+        raise ChatError("not-allowed", "rooms hide nobody's JID", xmpp="not-acceptable")
     changes: dict[str, Any] = {}
     if given.get("muc#roomconfig_roomname"):
         changes["name"] = given["muc#roomconfig_roomname"]
@@ -125,11 +130,13 @@ def configured(form: Element, group: Group) -> dict[str, Any]:
     return {field: value for field, value in changes.items() if getattr(group, field) != value}
 
 
-def information(group: Group) -> str:
-    """What disco tells of a room."""
+def information(group: Group, most: int) -> str:
+    """What disco tells of a room. ``most``: messages of the past that joining gives."""
     fields = (
         Field("muc#roominfo_description", "text-single", [group.memo]),
         Field("muc#roominfo_subject", "text-single", [group.announcement]),
+        Field("muc#roominfo_subjectmod", "boolean", ["0"]),
+        Field("muc#maxhistoryfetch", "text-single", [str(most)]),
         Field("muc#roominfo_occupants", "text-single", [str(len(group.members))]),
         Field("muc#roomconfig_roomname", "text-single", [group.name]),
     )

@@ -34,6 +34,12 @@ def read(form: Element) -> dict[str, str]:
     }
 
 
+def type_of(stanza: Element) -> str:
+    """What kind of form a stanza has in it, empty for none."""
+    form = stanza.find(FORM)
+    return "" if form is None else read(form).get("FORM_TYPE", "")
+
+
 def flag(value: str, field: str) -> bool:
     """A boolean's value. Raises ``bad-field``."""
     if value not in _TRUE + _FALSE:

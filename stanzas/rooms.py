@@ -6,12 +6,20 @@ beginning and the recipient.
 
 from typing import NamedTuple
 
-from server.model import RECALL, Message, Names, Role, stanza_id
+from server.model import RECALL, Message, Names, Role, clean_text, stanza_id
 from stanzas import chat_states, invites, markers, messages, moderation, ns, occupants
 from stanzas.delay import delay, moment_ms
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("XEP-0045", "1.35.5", "partial: no voice requests, no registration, no passwords kept")
+PROTOCOL = (
+    (
+        "XEP-0045",
+        "1.35.5",
+        "partial: members only, not anonymous; no voice requests, no registration; private "
+        "messages are 1:1 messages; show and status are not passed on",
+    ),
+    ("XEP-0410", "1.1.0", "complete"),
+)
 
 JOIN = f"{{{ns.MUC}}}x"
 USER = f"{{{ns.MUC_USER}}}x"
@@ -23,9 +31,12 @@ _INVITE = f"{{{ns.MUC_USER}}}invite"
 _DECLINE = f"{{{ns.MUC_USER}}}decline"
 _REASON = f"{{{ns.MUC_USER}}}reason"
 
+REASON_CHARS = 1000
+
 SELF, NOT_ANONYMOUS, CREATED, LOGGED, NICK_GIVEN = 110, 100, 201, 170, 210
 BANNED, NICK_CHANGED, KICKED, NO_LONGER_MEMBER = 301, 303, 307, 321
-CONFIGURATION_CHANGED = 104
+CONFIGURATION_CHANGED, TECHNICAL = 104, 333
+VOICE_REQUEST = f"{ns.MUC}#request"
 
 
 class HistoryWanted(NamedTuple):
@@ -73,6 +84,11 @@ def history_wanted(x: Element, now_ms: int) -> HistoryWanted:
 def _number(value: str | None) -> int | None:
     plain = value is not None and value.isascii() and value.isdigit() and len(value) <= 9
     return int(value) if plain and value is not None else None
+
+
+def reason(element: Element, tag: str) -> str:
+    """Why somebody does something. Raises ``too-long``."""
+    return clean_text((element.findtext(tag) or "").strip(), "reason", REASON_CHARS)
 
 
 def password(x: Element) -> str:
@@ -167,12 +183,12 @@ def status(room: str, code: int) -> str:
 
 
 def invitations(stanza: Element) -> list[Invited]:
-    """Those in a message to a room."""
+    """Those in a message to a room. Raises ``too-long``."""
     found = stanza.find(USER)
     if found is None:
         return []
     return [
-        Invited(one.get("to", ""), (one.findtext(_REASON) or "").strip(), one.tag == _DECLINE)
+        Invited(one.get("to", ""), reason(one, _REASON), one.tag == _DECLINE)
         for one in found
         if one.tag in (_INVITE, _DECLINE)
     ]

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from stanzas import client_state, ns, stream_management
+from stanzas import client_state, disco, ns, stream_management
 from stanzas.xml import Bounds, Element, StreamParser, XmlError, attribute, parse_document, text
 
 PROTOCOL = (
@@ -179,7 +179,7 @@ class Stream:
             inside = (
                 f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session>"
                 f"<ver xmlns='{ns.ROSTER_VERSIONS}'/>"
-                f"{stream_management.FEATURE}{client_state.FEATURE}"
+                f"{stream_management.FEATURE}{client_state.FEATURE}{disco.SERVER_CAPS}"
             )
         else:
             inside = ""

@@ -10,7 +10,8 @@ import pytest
 from lxml import etree
 
 from tests.support.contacts import befriend
-from tests.support.json_client import PASSWORD, JsonClient, fresh_name
+from tests.support.groups import make_group
+from tests.support.json_client import PASSWORD, JsonClient, fresh_name, http
 from tests.support.node import Node
 from tests.support.raw_xmpp import RawXmpp
 from tests.support.script import (
@@ -27,6 +28,7 @@ from tests.support.script import (
 )
 
 PATIENCE_S = 5.0
+MUC = "http://jabber.org/protocol/muc"
 SCRIPTS = [parse(path, path.read_text()) for path in sorted(Path(__file__).parent.glob("*.txt"))]
 
 
@@ -43,6 +45,7 @@ class Player:
         self.json: dict[tuple[str, str], JsonClient] = {}
 
     async def play(self) -> None:
+        self.known |= {"room": fresh_name(), "room.other": fresh_name()}
         for name in self.script.people:
             self.accounts[name] = account = await JsonClient.register(self.node, fresh_name())
             self.known[f"{name}.id"] = str(account.id)
@@ -75,8 +78,37 @@ class Player:
         if step.act == "befriends":
             await befriend(self.accounts[step.who], self.accounts[step.device])
             return
+        if step.act == "makes a group":
+            owner = self.accounts[step.who]
+            gid = await make_group(owner, *(self.accounts[name] for name in step.about.split()))
+            self.known["group.id"] = str(gid)
+            return
+        if step.act == "calls":
+            await self._call(step)
+            return
         [protocol] = [p for n, p, d in self.script.clients if (n, d) == (step.who, step.device)]
         await (self._xmpp(step) if protocol == "xmpp" else self._json(step))
+
+    async def _call(self, step: Step) -> None:
+        """Over HTTP, where the person's first client is."""
+        method, path = self._text(step.about).split()
+        [body] = frames(self._text(step.block)) if step.block else [None]
+        place = [name for name, _, _ in self.script.clients].index(step.who)
+        home, token = self.nodes[place % len(self.nodes)], self.accounts[step.who].token
+        status, answer, _ = await http(home, method, path, body, token=token)
+        assert 200 <= status < 300, f"{status} {answer}"
+        self.known |= {f"answer.{name}": str(value) for name, value in (answer or {}).items()}
+
+    async def _join(self, client: RawXmpp, room: str, nick: str) -> None:
+        """The subject comes when everything about the past has. Messages stay to be looked at."""
+        address = f"{room}@conference.localhost"
+        client.send(f"<presence to='{address}/{nick}'><x xmlns='{MUC}'/></presence>")
+        subject = f"<message from='{address}' type='groupchat'><subject/></message>"
+        [ended] = stanzas(subject)
+        await client.take(lambda e: self._fits(ended, deque([e])), PATIENCE_S)
+        for element in list(client.come):
+            if element.tag.endswith("}presence") and element.get("from").startswith(f"{address}/"):
+                client.come.remove(element)
 
     async def _xmpp(self, step: Step) -> None:
         key = (step.who, step.device)
@@ -88,8 +120,17 @@ class Player:
                 client.send("<presence/>")
                 await client.settle()
             return
+        if step.act == "comes back with":
+            client = self.xmpp[key] = RawXmpp(self._home(step), self.transport)
+            await client.authenticate(self.accounts[step.who].username, PASSWORD)
+            client.send(_show(stanzas(self._text(step.block))[0]))
+            return
         assert key in self.xmpp, "is not connected"
         client = self.xmpp[key]
+        if step.act == "joins":
+            nick = self.accounts[step.who].username
+            await self._join(client, self._text(step.about), nick)
+            return
         text = self._text(step.block)
         if step.act == "disconnects":
             await client.logout()
@@ -235,6 +276,9 @@ async def test_dialogue(node: Node, script: Script, transport: str) -> None:
         ("romeo xmpp\nJuliet connects\n", "line 2: no such client"),
         ("romeo xmpp\nRomeo sends:\n    <message\n", "line 2: the block"),
         ("romeo xmpp\nRomeo sends:\n", "line 2: a step ending in a colon"),
+        ("romeo xmpp\nRomeo and Alice are in a group\n", "line 2: alice is not declared"),
+        ("romeo xmpp\nAlice calls GET /api/me\n", "line 2: no such client"),
+        ("romeo xmpp a\nromeo xmpp b\nRomeo joins {room}\n", "line 3: which of"),
         ("romeo xmpp a\nromeo xmpp b\nRomeo connects\n", "line 3: which of"),
         ("romeo xmpp\nwhat?\n", "line 2: neither"),
         ("alice json\nAlice sends:\n    {cmd\n", "line 2: the block"),

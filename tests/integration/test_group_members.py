@@ -15,10 +15,12 @@ from server.errors import ChatError
 from server.groups import Groups
 from tests.support.groups import call, make_group, members_of
 from tests.support.house import house
-from tests.support.json_client import JsonClient
+from tests.support.json_client import PASSWORD, JsonClient
 from tests.support.node import Node
+from tests.support.raw_xmpp import RawXmpp
 
 LARGE = 5000
+MUC_USER = "http://jabber.org/protocol/muc#user"
 
 
 @asynccontextmanager
@@ -99,9 +101,19 @@ async def test_export_tells_what_is_stored_of_a_member(one_node: Node) -> None:
     ]
 
 
+async def enter(client: RawXmpp, gid: int) -> set[str]:
+    """Joins the group's room; the names of those who are shown in it."""
+    room = f"{gid}@conference.localhost"
+    client.send(f"<presence to='{room}/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    await client.take(lambda e: e.find("{jabber:client}subject") is not None, 20)
+    shown = {e.get("from") for e in client.come if e.tag.endswith("}presence")}
+    client.come.clear()
+    return {name.partition("/")[2] for name in shown if name.startswith(f"{room}/")}
+
+
 @pytest.mark.gen_test(timeout=90)
 async def test_group_of_5000_is_made_paged_changed_and_talked_in(tmp_path: Path) -> None:
-    """At the limit that the settings allow, in one call each."""
+    """At the limit that the settings allow, in one call each; its room is joined with few reads."""
     node = Node(tmp_path, {"TANDEM_LIMITS_GROUP_MEMBERS": str(LARGE)})
     try:
         node.start()
@@ -124,6 +136,17 @@ async def test_group_of_5000_is_made_paged_changed_and_talked_in(tmp_path: Path)
         ack = await bob.say(group["id"], "hello, town", "c1", chat=11)
         for client in (alice, carol):
             assert (await client.expect(cmd=11))["id"] == ack["id"]
+        romeo = RawXmpp(node, "tcp")
+        await romeo.login(carol.username, PASSWORD, "")
+        async with AsyncMongoClient(node.mongodb_url) as database:
+            await database.tandem.command("profile", 2)
+            for _ in range(2):
+                # The owner, and who else is connected.
+                assert await enter(romeo, group["id"]) >= {alice.username, carol.username}
+            await database.tandem.command("profile", 0)
+            by_us = {"op": {"$in": ["query", "getmore"]}, "appName": "tandem"}
+            found = await database.tandem["system.profile"].find(by_us).to_list(None)
+        assert len(found) <= 20, [each["ns"] for each in found]
         muted = {"muted_until": 2**53 - 1}
         assert (await call(alice, "PATCH", f"{path}/members/{ids[7]}", muted))[0] == 200
         assert (await carol.expect(cmd=22))["event"] == "changed"
@@ -137,6 +160,8 @@ async def test_group_of_5000_is_made_paged_changed_and_talked_in(tmp_path: Path)
         assert (await call(alice, "PATCH", handed, {"role": "owner"}))[0] == 200
         assert (await call(bob, "DELETE", path))[0] == 204
         assert (await carol.expect(cmd=22, event="dissolved"))["dstid"] == group["id"]
+        await romeo.take(lambda e: e.find(f".//{{{MUC_USER}}}destroy") is not None)
+        await romeo.cut()
         assert (await call(carol, "GET", path))[0] == 403
         await JsonClient.close_all()
         assert node.stop() == 0

@@ -148,6 +148,27 @@ async def test_an_inactive_client_is_not_told_who_types(one_node: Node) -> None:
     await juliet.cut()
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_a_client_that_stays_behind_is_not_asked_without_end(one_node: Node) -> None:
+    """Once for what was sent, whatever it answers; again when there is more."""
+    account = await JsonClient.register(one_node)
+    juliet = Resuming(one_node, account)
+    await juliet.connect(web=False)
+    juliet.write(
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        "<enable xmlns='urn:xmpp:sm:3'/>"
+    )
+    await juliet.until("<enabled[^>]*>")
+    for number in range(3):
+        juliet.write(f"<iq type='get' id='p{number}'><ping xmlns='urn:xmpp:ping'/></iq>")
+        await juliet.until(f"id='p{number}'.*<r xmlns='urn:xmpp:sm:3'/>")
+        juliet.write("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+        for _ in range(2):
+            juliet.write("<r xmlns='urn:xmpp:sm:3'/>")
+            assert (await juliet.until("^(.*?)<a [^>]*>"))[1] == ""
+    await juliet.cut()
+
+
 @pytest.mark.gen_test(timeout=40)
 @pytest.mark.parametrize("web", [False, True], ids=["tcp", "websocket"])
 async def test_resumption_on_another_node_fails_and_loses_nothing(
@@ -333,25 +354,4 @@ async def test_the_count_waits_for_the_disk(own_node: Node) -> None:
     while juliet.unacked:
         juliet.write(f"<r xmlns='{SM}'/>")
         await juliet.asked(1)
-    await juliet.cut()
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_a_client_that_stays_behind_is_not_asked_without_end(one_node: Node) -> None:
-    """Once for what was sent, whatever it answers; again when there is more."""
-    account = await JsonClient.register(one_node)
-    juliet = Resuming(one_node, account)
-    await juliet.connect(web=False)
-    juliet.write(
-        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
-        "<enable xmlns='urn:xmpp:sm:3'/>"
-    )
-    await juliet.until("<enabled[^>]*>")
-    for number in range(3):
-        juliet.write(f"<iq type='get' id='p{number}'><ping xmlns='urn:xmpp:ping'/></iq>")
-        await juliet.until(f"id='p{number}'.*<r xmlns='urn:xmpp:sm:3'/>")
-        juliet.write("<a xmlns='urn:xmpp:sm:3' h='0'/>")
-        for _ in range(2):
-            juliet.write("<r xmlns='urn:xmpp:sm:3'/>")
-            assert (await juliet.until("^(.*?)<a [^>]*>"))[1] == ""
     await juliet.cut()

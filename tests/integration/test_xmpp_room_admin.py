@@ -174,7 +174,7 @@ async def test_affiliations_are_the_groups_roles(node: Node) -> None:
     listed = await play.romeo.listed(play.room, affiliation="admin")
     assert [(one["jid"], one["role"]) for one in listed] == [(play.bob.jid, "moderator")]
     change = play.romeo.change(play.room, nick=play.owner.username, role="none")
-    assert await refused(change) == "forbidden"
+    assert await refused(change) == "not-allowed"
     await play.juliet.change(play.room, jid=play.bob.jid, affiliation="owner")
     await play.romeo.expect_presence(
         lambda one: item(one).get("affiliation") == "owner" and "110" in codes(one)

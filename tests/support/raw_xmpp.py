@@ -41,6 +41,14 @@ class RawXmpp:
 
     async def login(self, username: str, password: str, resource: str) -> None:
         """Connects, authenticates and binds. Raises ``AssertionError`` where the server refuses."""
+        await self.authenticate(username, password)
+        wanted = f"<resource>{resource}</resource>" if resource else ""
+        bound = await self.ask("set", f"<bind xmlns='{BIND}'>{wanted}</bind>")
+        self.me = bound.findtext(f"{{{BIND}}}bind/{{{BIND}}}jid")
+        assert self.me, etree.tostring(bound)
+
+    async def authenticate(self, username: str, password: str) -> None:
+        """Connects and authenticates; nothing is bound or resumed yet."""
         if self.transport == "tcp":
             reader, self._writer = await asyncio.open_connection(
                 self.node.address, self.node.xmpp_port
@@ -60,10 +68,6 @@ class RawXmpp:
         assert answer.tag.endswith("success"), etree.tostring(answer)
         self._open()
         await self.take(lambda e: e.tag == f"{{{STREAMS}}}features")
-        wanted = f"<resource>{resource}</resource>" if resource else ""
-        bound = await self.ask("set", f"<bind xmlns='{BIND}'>{wanted}</bind>")
-        self.me = bound.findtext(f"{{{BIND}}}bind/{{{BIND}}}jid")
-        assert self.me, etree.tostring(bound)
 
     def _open(self) -> None:
         self._parser, self._depth = etree.XMLPullParser(events=("start", "end")), 0

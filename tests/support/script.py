@@ -5,6 +5,7 @@ The manner is that of Prosody's scansion; ``tests/dialogues/README.md`` says wha
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ CLIENT = "jabber:client"
 _DECLARED = re.compile(r"([a-z]+) (xmpp|json)(?: ([a-z]+))?")
 _SAID = re.compile(r"([A-Z][a-z]+)(?:'s ([a-z]+))? (.+?)(:?)")
 _FRIENDS = re.compile(r"([A-Z][a-z]+) and ([A-Z][a-z]+) are contacts")
+_GROUP = re.compile(r"([A-Z][a-z]+(?:, [A-Z][a-z]+)*) and ([A-Z][a-z]+) are in a group")
+_CALLS = re.compile(r"([A-Z][a-z]+) calls ([A-Z]+ /\S+?)(:?)")
+_JOINS = re.compile(r"([A-Z][a-z]+)(?:'s ([a-z]+))? joins (\S+)")
 _HOLE = re.compile(r"\{(\??)([a-z][\w.]*)\}")
 
 PLAIN = {"connects", "logs in", "disconnects", "is cut off", "receives no message"}
@@ -25,6 +29,7 @@ WITH_BLOCK = {
     "sends byte by byte",
     "receives",
     "never receives",
+    "comes back with",
     "stream ends",
 }
 
@@ -44,6 +49,8 @@ class Step:
     device: str
     act: str
     block: str = ""
+    about: str = ""
+    """What a call or a group is of, or which room."""
 
 
 @dataclass
@@ -86,23 +93,30 @@ def parse(path: Path, text: str) -> Script:
                 if name.lower() not in script.people:
                     raise wrong(f"{name} is not declared")
             script.steps.append(Step(at, friends[1].lower(), friends[2].lower(), "befriends"))
+        elif group := _GROUP.fullmatch(line):
+            names = [*group[1].lower().split(", "), group[2].lower()]
+            if missing := [name for name in names if name not in script.people]:
+                raise wrong(f"{missing[0]} is not declared")
+            script.steps.append(Step(at, names[0], "", "makes a group", about=" ".join(names[1:])))
+        elif joins := _JOINS.fullmatch(line):
+            step = Step(at, joins[1].lower(), joins[2] or "", "joins", about=joins[3])
+            step.device = _device(script, step, wrong)
+            script.steps.append(step)
+        elif calls := _CALLS.fullmatch(line):
+            if calls[1].lower() not in script.people:
+                raise wrong("no such client is declared")
+            step = Step(at, calls[1].lower(), "", "calls", about=calls[2])
+            if calls[3]:
+                step.block, at = _indented(lines, at)
+            script.steps.append(step)
         elif said := _SAID.fullmatch(line):
             step = Step(at, said[1].lower(), said[2] or "", said[3])
             if said[2] == "stream":  # "Romeo's stream ends"
                 step.device, step.act = "", f"stream {said[3]}"
             if step.act not in (WITH_BLOCK if said[4] else PLAIN):
                 raise wrong("no such step")
-            theirs = [device for name, _, device in script.clients if name == step.who]
-            if not theirs or (step.device and step.device not in theirs):
-                raise wrong("no such client is declared")
-            if not step.device and len(theirs) > 1:
-                raise wrong(f"which of {step.who}'s devices?")
-            step.device = step.device or theirs[0]
-            block: list[str] = []
-            while at < len(lines) and (not lines[at].strip() or lines[at][0] in " \t"):
-                block.append(lines[at].strip())
-                at += 1
-            step.block = "\n".join(block).strip()
+            step.device = _device(script, step, wrong)
+            step.block, at = _indented(lines, at)
             if bool(said[4]) != bool(step.block):
                 at = step.line
                 raise wrong("a step ending in a colon has an indented block, others have none")
@@ -113,6 +127,25 @@ def parse(path: Path, text: str) -> Script:
     if not script.clients:
         raise ScriptError(f"{path.name}, line 1: no client is declared")
     return script
+
+
+def _device(script: Script, step: Step, wrong: Callable[[str], ScriptError]) -> str:
+    """Which of the person's, if there are several."""
+    theirs = [device for name, _, device in script.clients if name == step.who]
+    if not theirs or (step.device and step.device not in theirs):
+        raise wrong("no such client is declared")
+    if not step.device and len(theirs) > 1:
+        raise wrong(f"which of {step.who}'s devices?")
+    return step.device or theirs[0]
+
+
+def _indented(lines: list[str], at: int) -> tuple[str, int]:
+    """A step's block, and where it ends."""
+    block: list[str] = []
+    while at < len(lines) and (not lines[at].strip() or lines[at][0] in " \t"):
+        block.append(lines[at].strip())
+        at += 1
+    return "\n".join(block).strip(), at
 
 
 def _check_block(script: Script, step: Step) -> None:
