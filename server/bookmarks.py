@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from server.accounts import Accounts
-from server.pep import BOOKMARKS, OLD_BOOKMARKS, Pep
+from server.node_config import BOOKMARKS, OLD_BOOKMARKS
+from server.pep import Pep
 
 _REST = "rest of the old bookmarks"
 """What else is in the old element: private XML of a name that no client can ask for."""
