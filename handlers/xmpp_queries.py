@@ -56,7 +56,7 @@ class Queries:
             ("set", f"{{{ns.ARCHIVE}}}query"): self._archive,
             ("get", f"{{{ns.ARCHIVE}}}metadata"): self._archive_edges,
             ("get", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
-            ("set", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
+            ("set", f"{{{ns.ARCHIVE}}}prefs"): self._set_archive_preferences,
             ("get", private.QUERY): session.pep.private_get,
             ("set", private.QUERY): session.pep.private_set,
             ("set", carbons.ENABLE): self._carbons_on,
@@ -68,6 +68,8 @@ class Queries:
         if (kind, child.tag) in FOREIGN and self._is_account(child, asked.to):
             return self._session.pep.handle(kind, child, asked)
         found = self._table.get((kind, child.tag))
+        if asked.to and (domain := jid.parse(asked.to).domain) != self._session.domain:
+            raise self._session.not_ours(domain)
         if found is None or not self._is_ours(asked.to):
             session = self._session
             session.transport.tell(
@@ -148,6 +150,10 @@ class Queries:
             raise ChatError("not-allowed", "not your archive")
         self._reply(asked, archive.preferences())
         return None
+
+    def _set_archive_preferences(self, wanted: Element, asked: Origin) -> Pending:
+        archive.check_preferences(wanted)
+        return self._archive_preferences(wanted, asked)
 
     async def _archive_edges(self, _: Element, asked: Origin) -> None:
         node = self._session.node

@@ -36,6 +36,7 @@ from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
 from server.deliveries import (
     BlockChange,
+    Copy,
     NodeEvent,
     RosterItem,
     Stanza,
@@ -101,6 +102,7 @@ BODIES = (
     RosterItem,
     BlockChange,
     NodeEvent,
+    Copy,
 )
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0

@@ -162,6 +162,18 @@ class Stanza(Personal):
     resource: str = ""
 
 
+class Copy(Personal):
+    """A message for those devices of a user that ask for copies (XEP-0280).
+
+    ``but``: the resource that sent it or gets it itself. ``of``: its type.
+    """
+
+    stanza: str
+    kind: Literal["sent", "received"]
+    but: str
+    of: str
+
+
 class WebPresence(Personal):
     """What a user shows by connections that are not XMPP's."""
 

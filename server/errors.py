@@ -80,6 +80,8 @@ _TYPES: Mapping[str, Literal["auth", "cancel", "modify"]] = {
     "remote-server-not-found": "cancel",
     "item-not-found": "cancel",
     "not-allowed": "cancel",
+    "feature-not-implemented": "cancel",
+    "jid-malformed": "modify",
     "not-acceptable": "modify",
     "bad-request": "modify",
     "forbidden": "auth",

@@ -7,9 +7,8 @@ from stanzas import jid, ns
 from stanzas.xml import Bounds, Element, attribute, parse_document, serialise, text
 
 PROTOCOL = (
-    "XEP-0402, XEP-0048",
-    "1.2.0, 1.2",
-    "complete: the same bookmarks by both, also in 0049",
+    ("XEP-0402", "1.2.0", "complete"),
+    ("XEP-0048", "1.2", "complete: another view of XEP-0402's, also by XEP-0049"),
 )
 
 STORAGE = f"{{{ns.OLD_BOOKMARKS}}}storage"

@@ -7,7 +7,7 @@ from lxml import etree
 from stanzas import caps, ns, pubsub
 from stanzas.xml import Element, attribute
 
-PROTOCOL = ("XEP-0030", "2.5", "complete for what is served here")
+PROTOCOL = ("XEP-0030", "2.5.0", "complete for what is served here")
 
 NAME = "https://tandem.invalid/server"
 """Of this software; it need not be an address of anything."""

@@ -8,9 +8,10 @@ from stanzas import delay, ns
 from stanzas.xml import Element, attribute, serialise, text
 
 PROTOCOL = (
-    "XEP-0163, XEP-0060, XEP-0222, XEP-0223",
-    "1.2.2, 1.30.0, 1.0, 1.1.1",
-    "partial: no affiliations, no subscriptions but by presence",
+    ("XEP-0163", "1.2.2", "complete"),
+    ("XEP-0060", "1.30.0", "partial: no affiliations, no subscriptions but by presence"),
+    ("XEP-0222", "1.0", "complete"),
+    ("XEP-0223", "1.1.1", "complete"),
 )
 
 PUBSUB, OWNER = f"{{{ns.PUBSUB}}}pubsub", f"{{{ns.PUBSUB_OWNER}}}pubsub"

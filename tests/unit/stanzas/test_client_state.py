@@ -1,29 +1,40 @@
-"""What a client that nobody looks at can wait for: ``stanzas/client_state.py``."""
+"""What waits for an inactive client: ``stanzas/client_state.py``."""
 
 import pytest
+from lxml import etree
 
-from stanzas import pubsub
+from stanzas import carbons, ns, passing, pubsub
 from stanzas.client_state import can_wait
 
+STATE = f"<composing xmlns='{ns.CHAT_STATES}'/>"
 EVENT = pubsub.event("n", "items", ["1"], "<x/>")
+HINT = f"<no-store xmlns='{ns.HINTS}'/>"
+
+
+def copied(inside: str) -> bytes:
+    """A copy as a session writes it."""
+    said = etree.fromstring(f"<message xmlns='{ns.CLIENT}' type='chat'>{inside}</message>")
+    forwarded = f"<message xmlns='{ns.CLIENT}' to='b@d'{passing.rest(said, 'a@d/1')}"
+    return carbons.copy("sent", forwarded, account="a@d", to="a@d/2", xmlns="", of="chat").encode()
 
 
 @pytest.mark.parametrize(
     ("stanza", "key"),
     [
-        ("<presence to='a' from='b'/>", ("presence", b"b")),
-        ("<presence from='b' type='unavailable'/>", ("presence", b"b")),
-        ("<presence from='b' type='subscribe'/>", None),
-        (
-            "<message from='b'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>",
-            ("typing", b"b"),
-        ),
-        (f"<message from='b' to='a' type='headline' id='7'>{EVENT}</message>", ("event", b"7")),
-        (f"<message from='b' type='chat' id='7'>{EVENT}<body>x</body></message>", None),
-        ("<message from='b' type='headline' id='7'><body>x</body></message>", None),
-        ("<iq from='b' type='result' id='7'/>", None),
+        (b"<presence to='a@d' from='b@d/1'/>", ("presence", b"b@d/1")),
+        (b"<presence to='a@d' from='b@d/1' type='unavailable'/>", ("presence", b"b@d/1")),
+        (b"<presence to='a@d' from='b@d' type='subscribe'/>", None),
+        (f"<message from='b@d' type='chat'>{STATE}</message>".encode(), ("typing", b"b@d")),
+        (f"<message from='b@d' type='chat'><body>x</body>{STATE}</message>".encode(), None),
+        (f"<message from='b@d' type='headline' id='7'>{EVENT}</message>".encode(), ("event", b"7")),
+        (f"<message from='b@d' type='chat' id='7'>{EVENT}<body/></message>".encode(), None),
+        (b"<message from='b@d' type='headline' id='7'><body>x</body></message>", None),
+        (copied(STATE), ("typed", b"b@d")),
+        (copied(STATE + HINT), ("typed", b"b@d")),
+        (copied(f"<body>x</body>{STATE}"), None),
+        (copied(f"<displayed xmlns='{ns.MARKERS}' id='1'/>"), None),
     ],
 )
-def test_what_waits_and_what_takes_its_place(stanza: str, key: tuple[str, bytes] | None) -> None:
-    """Presences and typing by their sender; each event by itself; what is kept never waits."""
-    assert can_wait(stanza.encode()) == key
+def test_presence_and_typing_wait(stanza: bytes, key: tuple[str, bytes] | None) -> None:
+    """The newest of each, also of what is typed on another device; and each event by itself."""
+    assert can_wait(stanza) == key
