@@ -38,12 +38,9 @@ class Interests:
         if said is None:
             self._caps, self._nodes, self._question, self._held = None, frozenset(), "", None
         elif said != self._caps:
-            self._caps = said
+            self._caps, self._question = said, ""
             if self._held is None:
                 self._held = deque(maxlen=HELD)
-            known = self._session.services.capabilities.get(said.hash, said.ver)
-            if known is None:
-                self._ask(said)
 
     @property
     def are_known(self) -> bool:
@@ -54,15 +51,16 @@ class Interests:
         return node in self._nodes
 
     async def greet(self) -> None:
-        """After a presence: the last items of what its client hears of, if that is known."""
+        """After a presence: the last items of what its client hears of, or the question what."""
         said = self._caps
         if said is None:
             await self._session.memberships.greet()
-        if said is None or self._held is None:
+        if said is None or self._held is None or self._question:
             return
         known = self._session.services.capabilities.get(said.hash, said.ver)
-        if known is not None:
-            self._question = ""
+        if known is None:
+            self._ask(said)
+        else:
             await self._hear(known)
 
     def answered(self, answer: Element, asked: Origin) -> Pending:
@@ -75,7 +73,7 @@ class Interests:
         if query is None or answer.get("type") != "result":
             return self._hear(frozenset())
         wanted = caps.notify(query)
-        if said.ver and caps.verification(query, said.hash) == said.ver:
+        if caps.verification(query, said.hash) == said.ver:
             self._session.services.capabilities.learn(said.hash, said.ver, wanted)
         else:
             log.debug("caps_not_verified hash=%s", said.hash)

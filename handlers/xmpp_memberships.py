@@ -10,7 +10,7 @@ from server.bookmarks import CURRENT
 from server.deliveries import NodeEvent
 from server.errors import StorageAway
 from server.group_shapes import GroupChange, OwnRoom
-from server.pep import BOOKMARKS, OLD_BOOKMARKS
+from server.node_config import BOOKMARKS, OLD_BOOKMARKS
 from stanzas import rooms
 from stanzas.xml import attribute
 

@@ -9,7 +9,8 @@ from server.bookmarks import CURRENT
 from server.clients import Pending
 from server.errors import ChatError
 from server.model import User
-from server.pep import BOOKMARKS, OLD_BOOKMARKS, Pep, unseen
+from server.node_config import BOOKMARKS, OLD_BOOKMARKS, NodeConfig
+from server.pep import Pep, unseen
 from stanzas import bookmarks, disco, ns, private, pubsub, replies
 from stanzas.pubsub import Request
 from stanzas.replies import Origin
@@ -173,7 +174,7 @@ class PepQueries:
         self._reply(asked, pubsub.configuration("configure", request.node, values))
 
     async def _default(self, _: Request, asked: Origin) -> None:
-        values = msgspec.structs.asdict(self._pep.defaults())
+        values = msgspec.structs.asdict(NodeConfig())
         self._reply(asked, pubsub.configuration("default", "", values))
 
     async def _configure(self, request: Request, asked: Origin) -> None:

@@ -12,7 +12,8 @@ from server.accounts import Accounts
 from server.errors import ChatError
 from server.group_shapes import OwnRoom
 from server.groups import Groups
-from server.pep import BOOKMARKS, OLD_BOOKMARKS, Item, Pep
+from server.node_config import BOOKMARKS, OLD_BOOKMARKS
+from server.pep import Item, Pep
 
 _REST = "rest of the old bookmarks"
 """What else is in the old element: private XML of a name that no client can ask for."""

@@ -18,6 +18,7 @@ from server.contacts import Contacts
 from server.deliveries import NodeEvent
 from server.errors import ChatError, StorageAway
 from server.model import User
+from server.node_config import NodeConfig, check_met, defaults, refusal, set_to
 from server.ports import Document, PepStore
 from server.settings import Xmpp
 
@@ -26,33 +27,6 @@ log = logging.getLogger(__name__)
 NAME_CHARS = 512
 PAGE = 500
 """Items that are handed out at once, the newest first, whatever is asked for."""
-BOOKMARKS = "urn:xmpp:bookmarks:1"
-OLD_BOOKMARKS = "storage:bookmarks"
-
-
-class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node is set, by the names of XEP-0060. ``max_items`` 0: as many as there may be."""
-
-    title: str = ""
-    type: str = ""
-    access_model: Literal["open", "presence", "roster", "whitelist"] = "presence"
-    roster_groups_allowed: list[str] = []
-    publish_model: Literal["publishers"] = "publishers"
-    persist_items: bool = True
-    max_items: int = 1
-    send_last_published_item: Literal["never", "on_sub", "on_sub_and_presence"] = (
-        "on_sub_and_presence"
-    )
-    deliver_notifications: bool = True
-    deliver_payloads: bool = True
-    notify_retract: bool = True
-    notify_delete: bool = True
-    notification_type: Literal["headline"] = "headline"
-
-
-_PRIVATE = NodeConfig(access_model="whitelist", max_items=0, send_last_published_item="never")
-_DEFAULTS = {BOOKMARKS: _PRIVATE, OLD_BOOKMARKS: _PRIVATE}
-_FIELDS = frozenset(NodeConfig.__struct_fields__)
 
 
 class Item(NamedTuple):
@@ -120,20 +94,16 @@ class Pep:
         """
         self.check_size(xml)
         _check_name(item_id, "an item's id")
-        unknown = set(options or ()) - _FIELDS
-        if unknown:
-            raise _unmet(unknown)
         found = await self._store.node(userid, _named(node))
-        if found is None:
-            config = self._set_to(_DEFAULTS.get(node, NodeConfig()), options or {})
-            await self._create(userid, node, config)
-        else:
-            config = _config(found)
-            wanted = self._set_to(config, options or {})
-            if wanted != config:
-                raise _unmet({name for name in _FIELDS if _differ(wanted, config, name)})
-        if not xml and config.deliver_payloads and config.persist_items:
+        config = defaults(node) if found is None else _config(found)
+        wanted = set_to(config, options or {}, self._settings.pep_items, knows_all=True)
+        if found is not None:
+            check_met(config, wanted)
+        if not xml and wanted.deliver_payloads and wanted.persist_items:
             raise ChatError("bad-field", "an item has a payload", pubsub="payload-required")
+        if found is None:
+            await self._create(userid, node, wanted)
+        config = wanted
         item_id = item_id or secrets.token_hex(8)
         item = Item(item_id, xml, now_ms())
         if config.persist_items:
@@ -162,7 +132,7 @@ class Pep:
 
     async def create(self, userid: int, node: str, options: Mapping[str, Sequence[str]]) -> None:
         """Raises ``conflict``, ``too-long``, ``bad-field``."""
-        config = self._set_to(_DEFAULTS.get(_named(node), NodeConfig()), options)
+        config = set_to(defaults(_named(node)), options, self._settings.pep_items)
         if not await self._create(userid, node, config):
             raise ChatError("conflict", "there is such a node already")
 
@@ -173,13 +143,10 @@ class Pep:
             raise _no_node()
         return _config(found)
 
-    def defaults(self, node: str = "") -> NodeConfig:
-        """What a new node is set to."""
-        return _DEFAULTS.get(node, NodeConfig())
-
     async def configure(self, userid: int, node: str, options: Mapping[str, Sequence[str]]) -> None:
         """Sets what is named; what is not known is ignored. Raises ``bad-field``."""
-        config = self._set_to(await self.config(userid, node), options)
+        known = await self.config(userid, node)
+        config = set_to(known, options, self._settings.pep_items)
         await self._store.configure(userid, node, msgspec.structs.asdict(config))
         if config.persist_items:
             await self._store.trim(userid, node, self._keep(config), self.node_bytes)
@@ -235,7 +202,7 @@ class Pep:
         return [
             (node, config.title)
             for node, config in found
-            if asker == userid or _refusal(config, groups) is None
+            if asker == userid or refusal(config, groups) is None
         ]
 
     async def check_seen(self, asker: int, userid: int) -> None:
@@ -258,7 +225,7 @@ class Pep:
                     continue
                 if config.access_model == "roster":
                     groups = await self._groups_of(userid, owner.id)
-                    if _refusal(config, groups) is not None:
+                    if refusal(config, groups) is not None:
                         continue
             item = _item(found["items"][0])
             yield LastItem(
@@ -281,7 +248,7 @@ class Pep:
         async for found in self._store.last((userid,), names):
             config, item = _config(found), _item(found["items"][0])
             is_sent = config.send_last_published_item != "never"
-            if is_sent and _refusal(config, groups) is None:
+            if is_sent and refusal(config, groups) is None:
                 xml = item.xml if config.deliver_payloads else ""
                 event = NodeEvent(owner.jid, found["node"], "items", [item.id], xml, item.at)
                 self._notify((other,), event)
@@ -342,29 +309,6 @@ class Pep:
     def _keep(self, config: NodeConfig) -> int:
         return min(config.max_items or self._settings.pep_items, self._settings.pep_items)
 
-    def _set_to(self, config: NodeConfig, options: Mapping[str, Sequence[str]]) -> NodeConfig:
-        """Raises ``bad-field``."""
-        fields: dict[str, Any] = msgspec.structs.asdict(config)
-        for name, values in options.items():
-            if name not in _FIELDS:
-                continue
-            if name == "roster_groups_allowed":
-                fields[name] = sorted(values)
-            else:
-                fields[name] = values[0] if values else ""
-            if name == "max_items" and fields[name] == "max":
-                fields[name] = 0
-        try:
-            made = msgspec.convert(fields, NodeConfig, strict=False)
-        except msgspec.ValidationError as error:
-            raise ChatError("bad-field", str(error), xmpp="not-acceptable") from None
-        if not 0 <= made.max_items <= self._settings.pep_items:
-            most = self._settings.pep_items
-            raise ChatError("bad-field", f"max_items: 1 to {most}, or max", xmpp="not-acceptable")
-        if len(made.title) + len(made.type) + sum(map(len, made.roster_groups_allowed)) > 8192:
-            raise ChatError("too-long", "the configuration is too large", xmpp="not-acceptable")
-        return made
-
     async def _reach(self, asker: int, userid: int, node: str) -> NodeConfig:
         if asker == userid:
             return await self.config(userid, node)
@@ -375,9 +319,9 @@ class Pep:
         if found is None:
             raise _no_node()
         config = _config(found)
-        refusal = _refusal(config, groups)
-        if refusal is not None:
-            raise refusal
+        refused = refusal(config, groups)
+        if refused is not None:
+            raise refused
         return config
 
     async def _groups_of(self, asker: int, userid: int) -> Collection[str] | None:
@@ -415,7 +359,7 @@ class Pep:
         if config.access_model != "roster":
             return watchers
         groups = await self._contacts.rosters.groups(userid)
-        return [each for each in watchers if _refusal(config, groups.get(each, ())) is None]
+        return [each for each in watchers if refusal(config, groups.get(each, ())) is None]
 
     def notify(
         self,
@@ -445,34 +389,6 @@ def _config(document: Document) -> NodeConfig:
 
 def _item(document: Document) -> Item:
     return Item(document["item"], document["xml"], document["at"])
-
-
-def _differ(one: NodeConfig, other: NodeConfig, name: str) -> bool:
-    return bool(getattr(one, name) != getattr(other, name))
-
-
-def _refusal(config: NodeConfig, groups: Collection[str] | None) -> ChatError | None:
-    """For somebody else who is in these groups of the owner's roster, or no contact at all."""
-    if config.access_model == "open":
-        return None
-    if config.access_model == "whitelist":
-        return ChatError(
-            "not-allowed", "the node is closed", xmpp="not-allowed", pubsub="closed-node"
-        )
-    if config.access_model == "roster":
-        if groups is not None and set(groups) & set(config.roster_groups_allowed):
-            return None
-        return _unauthorised("not-in-roster-group")
-    return None if groups is not None else _unauthorised("presence-subscription-required")
-
-
-def _unauthorised(why: str) -> ChatError:
-    return ChatError("not-allowed", "not for you", xmpp="not-authorized", pubsub=why)
-
-
-def _unmet(names: Collection[str]) -> ChatError:
-    listed = ", ".join(sorted(names))[:200]
-    return ChatError("conflict", f"not as wished: {listed}", pubsub="precondition-not-met")
 
 
 def _no_node() -> ChatError:

@@ -29,10 +29,7 @@ _COPIED = re.compile(
 
 def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
     """What a newer one replaces it by: kind and sender of a presence or of a typing notice, or to
-    whom another device of the account types.
-
-    What was published waits as well, and nothing takes its place.
-    """
+    whom another device of the account types. What was published waits by itself."""
     head = _PRESENCE.search(stanza, 0, 1024)
     if head is not None:
         kind = _TYPE.search(head[0])

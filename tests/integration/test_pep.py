@@ -13,7 +13,7 @@ from server.clients import ClientNode
 from server.deliveries import NodeEvent, Personal
 from server.errors import ChatError
 from server.model import User
-from server.pep import BOOKMARKS, OLD_BOOKMARKS
+from server.node_config import BOOKMARKS, OLD_BOOKMARKS
 from server.services import Services
 from tests.support.house import house
 

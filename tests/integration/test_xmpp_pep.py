@@ -10,7 +10,7 @@ from slixmpp.plugins.xep_0402.stanza import Conference
 from slixmpp.xmlstream.handler import Callback as Handler
 from slixmpp.xmlstream.matcher import StanzaPath
 
-from server.pep import BOOKMARKS
+from server.node_config import BOOKMARKS
 from stanzas import ns
 from tests.support.contacts import befriend
 from tests.support.json_client import JsonClient

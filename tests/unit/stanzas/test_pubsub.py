@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from server.errors import ChatError
-from server.pep import NodeConfig
+from server.node_config import NodeConfig
 from stanzas import bookmarks, ns, private, pubsub
 
 TUNE = "http://jabber.org/protocol/tune"
