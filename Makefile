@@ -47,7 +47,7 @@ demo: .venv/.installed-dev
 .venv/.installed-run: pyproject.toml
 	@PYTHON='$(PYTHON)' .ci/install embedded
 
-.venv/.installed-dev: pyproject.toml
+.venv/.installed-dev: pyproject.toml tests/clients/package-lock.json
 	@PYTHON='$(PYTHON)' .ci/install embedded,dev
 
 .venv/.installed-bench: pyproject.toml

@@ -13,6 +13,11 @@ from cryptography.x509.oid import NameOID
 
 from server.settings import Settings
 
+PROTOCOL = (
+    ("RFC 7590", "2015-06", "complete"),
+    ("XEP-0368", "1.1.0", "complete"),
+)
+
 YEARS = 10
 
 
@@ -26,6 +31,7 @@ def make_context(settings: Settings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["xmpp-client"])
     return context
 
 

@@ -19,6 +19,8 @@ from server.export import (
     ExportedConversation,
     ExportedFile,
     ExportedGroup,
+    ExportedItem,
+    ExportedNode,
     Said,
 )
 from server.files import Offer
@@ -55,6 +57,7 @@ _ME = Me(
     memo="away until Monday",
     created=NOW - 90 * DAY,
 )
+_NICK = ExportedItem("1", "<nick xmlns='http://jabber.org/protocol/nick'>Alice</nick>", NOW - DAY)
 _SESSION = Session(
     sid="oIWzq0dXn1hVY2xw4l0Z3A",
     device="Mozilla/5.0",
@@ -155,6 +158,8 @@ _VALUES: tuple[msgspec.Struct, ...] = (
         groups=[ExportedGroup(HIKERS, "Hikers", "owner", NOW - DAY)],
         conversations=[ExportedConversation(f"{ALICE}-{BOB}", read=17, pinned=True)],
         files=[ExportedFile("alps.png", 204_800, "image/png", NOW, PICTURE)],
+        published=[ExportedNode("http://jabber.org/protocol/nick", "presence", [_NICK])],
+        private_xml=[],
         messages=[Said(**msgspec.structs.asdict(_MESSAGE))],
         group_messages=[],
     ),

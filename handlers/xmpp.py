@@ -6,21 +6,27 @@ that keeps the order of a connection's stanzas.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable
 from typing import Protocol, get_args
 
-from handlers.xmpp_codec import ForRoom, XmppCodec, is_own
+from handlers.xmpp_codec import ForDevices, ForRoom, XmppCodec
+from handlers.xmpp_interests import Interests
 from handlers.xmpp_login import Login
+from handlers.xmpp_pep import PepQueries
 from handlers.xmpp_presence import Attendance
 from handlers.xmpp_queries import Queries
 from handlers.xmpp_relay import Relay
 from handlers.xmpp_resume import Outgoing
 from handlers.xmpp_rooms import SessionRooms
 from handlers.xmpp_roster import ContactQueries
+from handlers.xmpp_sending import Sending
 from server.acts import no_such_message
 from server.clients import ClientNode, Pending, Pipe
 from server.deliveries import (
     BlockChange,
+    Copy,
+    NodeEvent,
     Personal,
     RosterItem,
     Stanza,
@@ -39,7 +45,8 @@ from stanzas.xml import Element, XmlError, text
 log = logging.getLogger(__name__)
 
 _BIND = f"{{{ns.BIND}}}bind"
-_NEVER_KEPT = frozenset(("error", "headline", "groupchat"))
+EARLY = 200
+"""So many messages a device may get by name while it takes none, and not again when it does."""
 _SUBSCRIPTIONS: dict[str, SubscriptionKind] = {kind: kind for kind in get_args(SubscriptionKind)}
 
 
@@ -100,10 +107,14 @@ class XmppSession:
         self.attendance = Attendance(self)
         self.contacts = ContactQueries(self)
         self.relay = Relay(self)
+        self.pep = PepQueries(self)
+        self.interests = Interests(self)
+        self._sending = Sending(self)
         self._queries = Queries(self)
         self.rooms = SessionRooms(self)
         self._held: list[tuple[bytes, Message]] | None = None
         self._missed: set[int] = set()
+        self._early: deque[int] = deque(maxlen=EARLY)
         self.delivered = self._confirmed = 0
         limit_s = services.settings.limits.login_time_s
         self._login_timer = asyncio.get_running_loop().call_later(limit_s, self._login_too_late)
@@ -149,7 +160,7 @@ class XmppSession:
         log.debug("stream_failed condition=%s", error.condition)
         self.transport.number = ""
         detail = str(error) if str(error) != error.condition else ""
-        self.transport.finish(*self.stream.error(error.condition, detail))
+        self.transport.finish(*self.stream.error(error.condition, detail, error.more))
 
     def end(self, why: Close) -> None:
         """Our own reason to end the stream. Who was only silent may come back."""
@@ -281,69 +292,26 @@ class XmppSession:
     def _message(self, stanza: Element, asked: replies.Origin) -> Pending:
         if self.rooms.owns(asked.to):
             return self.rooms.message(stanza, asked)
-        kind = stanza.get("type") or "normal"
-        if kind in _NEVER_KEPT:
-            return self.relay.pass_on(stanza, kind, asked)
-        messages.check(stanza)
-        said = messages.read(stanza)
-        if said is None:
-            return self.relay.pass_on(stanza, kind, asked)
-        if kind != "chat" and "/" in asked.to:
-            return self._submit_normal(said, asked)
-        return self._address_and_submit(said, asked)
-
-    async def _submit_normal(self, said: messages.Said, asked: replies.Origin) -> None:
-        recipient, resource = await self.recipient(asked.to)
-        if recipient is not None:
-            await self.relay.check_normal(recipient.id, resource)
-        pending = self._address_and_submit(said, asked)
-        if pending is not None:
-            await pending
+        return self._sending.handle(stanza, asked)
 
     async def recipient(self, address: str) -> tuple[User | None, str]:
         """The account and the resource that a JID names. Raises for what is not of this service."""
         to = jid.parse(address)
         if to.domain != self.domain:
-            is_ours = to.domain.endswith(f".{self.domain}")
-            condition = "service-unavailable" if is_ours else "remote-server-not-found"
-            raise ChatError("not-found", "not served here", xmpp=condition)
+            raise self.not_ours(to.domain)
         return (await self.find(to.local) if to.local else None), to.resource
+
+    def not_ours(self, domain: str) -> ChatError:
+        """What who writes to another domain is told."""
+        is_near = domain.endswith(f".{self.domain}")
+        condition = "service-unavailable" if is_near else "remote-server-not-found"
+        return ChatError("not-found", "not served here", xmpp=condition)
 
     async def find(self, local: str) -> User | None:
         """The account that a JID's localpart names."""
         accounts = self.services.accounts
         known = accounts.cached_id(local)
         return await (accounts.find(local) if known is None else accounts.user(known))
-
-    async def _address_and_submit_cold(
-        self, said: messages.Said, asked: replies.Origin, local: str
-    ) -> None:
-        recipient = await self.services.accounts.find(local)
-        if recipient is None:
-            raise ChatError("no-such-user", "there is no such account")
-        said.message.dstid = recipient.id
-        pending = self.submit(said, asked)
-        if pending is not None:
-            await pending
-
-    def _address_and_submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
-        node = self.node
-        if node is None:
-            raise XmlError("not-authorized")
-        if not asked.to:
-            said.message.dstid = node.userid
-            return self.submit(said, asked)
-        to = jid.parse(asked.to)
-        if to.domain != self.domain:
-            self._cannot_reach(asked, to.domain)
-            return None
-        if not to.local:
-            raise ChatError("not-found", "the server reads no messages")
-        known = self.services.accounts.cached_id(to.local)
-        if known is None:
-            return self._address_and_submit_cold(said, asked, to.local)
-        said.message.dstid = known
-        return self.submit(said, asked)
 
     def submit(self, said: messages.Said, asked: replies.Origin) -> Pending:
         node, message = self.node, said.message
@@ -388,17 +356,12 @@ class XmppSession:
         if self.transport.ledger is not None:
             self.transport.ledger.also(id(asked))
 
-    def _cannot_reach(self, asked: replies.Origin, domain: str) -> None:
-        ours = domain.endswith(f".{self.domain}")
-        condition = "service-unavailable" if ours else "remote-server-not-found"
-        self.transport.tell(
-            replies.error_of(asked, self.me, self.xmlns, condition, "cancel", "not served here")
-        )
-
     def _iq(self, stanza: Element, asked: replies.Origin) -> Pending:
         kind = stanza.get("type")
         if kind in ("result", "error"):
-            return self.relay.iq(stanza, kind, asked) if self._is_full(asked.to) else None
+            if not self._is_full(asked.to):
+                return self.interests.answered(stanza, asked)
+            return self.relay.iq(stanza, kind, asked)
         if kind not in ("get", "set") or not asked.id or len(stanza) != 1:
             raise ChatError("bad-field", "an iq needs a type, an id and one child")
         child = stanza[0]
@@ -419,7 +382,7 @@ class XmppSession:
 
     async def _bind(self, bind: Element, asked: replies.Origin) -> None:
         if self.node is not None or self.user is None:
-            raise ChatError("conflict", "a resource is bound already")
+            raise ChatError("conflict", "a resource is bound already", xmpp="not-allowed")
         wanted = (bind.findtext(f"{{{ns.BIND}}}resource") or "").strip()
         if wanted and not jid.is_resource(wanted):
             raise ChatError("bad-field", "not a resource")
@@ -480,10 +443,14 @@ class XmppSession:
         """The router's: what the session has to put into its own words."""
         if isinstance(body, Stanza):
             self.relay.take(body)
+        elif isinstance(body, Copy):
+            self.relay.take_copy(body)
         elif isinstance(body, RosterItem | BlockChange):
             self.contacts.take(body)
         elif isinstance(body, WebPresence | SubscriptionStanza):
             self.attendance.take(body)
+        elif isinstance(body, NodeEvent):
+            self.interests.take(body)
 
     def hint(self, data: bytes) -> None:
         """The router's: a receipt or what is being typed, ready to be written."""
@@ -501,9 +468,11 @@ class XmppSession:
         if type(data) is ForRoom:
             self.rooms.deliver(data, message)
             return
-        if self.node is None or self.attendance.priority < 0:
-            return
-        if is_own(message, self.node.userid) and not self.carbons:
+        takes = self.attendance.priority >= 0
+        ready: bytes | None = data if takes else None
+        if type(data) is ForDevices:
+            ready = self._for_this(data, takes)
+        if ready is None:
             return
         if self._held is not None:
             self._held.append((data, message))
@@ -512,8 +481,19 @@ class XmppSession:
             # It was in the history before it was given out live.
             self._missed.discard(message.id)
             return
-        self.delivered = message.id
-        self.transport.send(data)
+        if takes:
+            self.delivered = message.id
+        else:
+            self._early.append(message.id)
+        self.transport.send(ready)
+
+    def _for_this(self, data: ForDevices, takes: bool) -> bytes | None:
+        """Itself, a copy, or nothing, as this is the device that it is for or another one."""
+        if self.node is not None and data.resource == self.node.resource:
+            return bytes(data)  # without the copy, where it is kept until it is acked
+        if not (takes and self.carbons and data.forwarded):
+            return None
+        return self.transport.codec.ready(self.relay.copy(data.kind, data.forwarded))
 
     async def deliver_missed(self) -> None:
         """What came while no resource took messages; live ones are held until it is through."""
@@ -529,6 +509,8 @@ class XmppSession:
                 authors = await services.accounts.users(entry.message.userid for entry in missed)
                 for entry in missed:
                     message = entry.message
+                    if message.id in self._early:
+                        continue
                     author = authors.get(message.userid)
                     stanza = messages.from_message(
                         message,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from handlers.frames import deflated_frame, frame
 from server.deliveries import Envelope, Event, Passed
 from server.errors import ChatError
-from server.model import GROUP, SINGLE, TYPING, Message, User, is_group
+from server.model import GROUP, SINGLE, TYPING, Message, Names, User, is_group
 from stanzas import carbons, messages, ns, replies
 
 CLIENT_NAMESPACE = f" xmlns='{ns.CLIENT}'"
@@ -40,6 +40,22 @@ class ForRoom(bytes):
         return made
 
 
+class ForDevices(bytes):
+    """A message as the device ``resource`` of its reader gets it, empty for none; other devices get
+    ``forwarded`` as a copy of this ``kind``, where it is not empty and they ask for copies."""
+
+    resource: str
+    kind: carbons.Kind
+    forwarded: str
+
+    def __new__(
+        cls, data: bytes, resource: str, kind: carbons.Kind, forwarded: str
+    ) -> "ForDevices":
+        made = super().__new__(cls, data)
+        made.resource, made.kind, made.forwarded = resource, kind, forwarded
+        return made
+
+
 class XmppCodec:
     """See :class:`server.clients.Codec`. Over WebSocket a stanza is a frame with its namespace."""
 
@@ -58,16 +74,26 @@ class XmppCodec:
         author = passed.author.jid
         if passed.resource:
             author = f"{author}/{passed.resource}"
-        is_carbon = is_own(message, viewer.id)
-        stanza = messages.from_message(
-            message,
-            sender=author,
-            recipient=recipient.jid,
-            archive=viewer.jid,
-            xml=passed.xml,
-            xmlns=CLIENT_NAMESPACE if is_carbon else self.xmlns,
-        )
-        return self.ready(carbons.sent(stanza, viewer.jid, self.xmlns) if is_carbon else stanza)
+
+        def stanza(xmlns: str) -> str:
+            return messages.from_message(
+                message,
+                sender=author,
+                recipient=recipient.jid,
+                archive=viewer.jid,
+                xml=passed.xml,
+                xmlns=xmlns,
+            )
+
+        names = Names.of(passed.xml)
+        if is_own(message, viewer.id):
+            forwarded = "" if names.is_private else stanza(CLIENT_NAMESPACE)
+            return ForDevices(b"", "", "sent", forwarded) if forwarded else None
+        data = self.ready(stanza(self.xmlns))
+        if not names.to:
+            return data
+        forwarded = "" if names.is_private else stanza(CLIENT_NAMESPACE)
+        return ForDevices(data, names.to, "received", forwarded)
 
     def event(self, event: Event) -> bytes | None:
         """What 1:1 conversations and rooms have of receipts and typing; what else there is to say

@@ -40,6 +40,7 @@ class Attendance:
         first, could_receive = not self.stanza, self.priority >= 0
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
+            session.interests.saw(None)
             session.rooms.leave_all()
             if first and not self._directed:
                 return None
@@ -48,6 +49,7 @@ class Attendance:
         self.priority = priority_of(stanza)
         self.stanza = passing.rest(stanza, session.me)
         self._show(*presence.shown(stanza, MEMO_CHARS))
+        session.interests.saw(stanza)
         may_receive = self.priority >= 0 and not could_receive
         if may_receive:
             session.hold()
@@ -135,6 +137,7 @@ class Attendance:
                 await self._hear(node.userid)
         except StorageAway:
             log.info("presences_not_read user=%d", node.userid)
+        await session.interests.greet()
         if may_receive:
             await session.deliver_missed()
 

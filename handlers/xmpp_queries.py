@@ -16,6 +16,8 @@ from stanzas import (
     jid,
     messages,
     ns,
+    private,
+    pubsub,
     replies,
     rsm,
     time,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from handlers.xmpp import XmppSession
 
 from handlers.xmpp_codec import CLIENT_NAMESPACE
+from handlers.xmpp_pep import FOREIGN
 
 Answer = Callable[[Element, Origin], Pending]
 
@@ -53,14 +56,20 @@ class Queries:
             ("set", f"{{{ns.ARCHIVE}}}query"): self._archive,
             ("get", f"{{{ns.ARCHIVE}}}metadata"): self._archive_edges,
             ("get", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
-            ("set", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
+            ("set", f"{{{ns.ARCHIVE}}}prefs"): self._set_archive_preferences,
+            ("get", private.QUERY): session.pep.private_get,
+            ("set", private.QUERY): session.pep.private_set,
             ("set", carbons.ENABLE): self._carbons_on,
             ("set", carbons.DISABLE): self._carbons_off,
         }
 
     def handle(self, kind: str, child: Element, asked: Origin) -> Pending:
         """Answers one request, at once or when what it returns is awaited."""
+        if (kind, child.tag) in FOREIGN and self._is_account(child, asked.to):
+            return self._session.pep.handle(kind, child, asked)
         found = self._table.get((kind, child.tag))
+        if asked.to and (domain := jid.parse(asked.to).domain) != self._session.domain:
+            raise self._session.not_ours(domain)
         if found is None or not self._is_ours(asked.to):
             session = self._session
             session.transport.tell(
@@ -77,6 +86,13 @@ class Queries:
         return not address.resource and (
             str(address) == self._session.domain or self._is_own_account(to)
         )
+
+    def _is_account(self, child: Element, to: str) -> bool:
+        """Whether it is for one's own account or another's, and not for the server."""
+        if not to:
+            return child.tag in (pubsub.PUBSUB, pubsub.OWNER)
+        address = jid.parse(to)
+        return bool(address.local) and address.domain == self._session.domain
 
     def _is_own_account(self, to: str) -> bool:
         node = self._session.node
@@ -103,10 +119,10 @@ class Queries:
         return None
 
     def _info(self, query: Element, asked: Origin) -> Pending:
-        if disco.has_node(query):
+        node = query.get("node", "")
+        if node not in ("", disco.SERVER_NODE):
             raise ChatError("not-found", "no such node")
-        is_account = bool(asked.to) and self._is_own_account(asked.to)
-        self._reply(asked, disco.account_info() if is_account else disco.server_info())
+        self._reply(asked, disco.server_info(node))
         return None
 
     def _items(self, query: Element, asked: Origin) -> Pending:
@@ -134,6 +150,10 @@ class Queries:
             raise ChatError("not-allowed", "not your archive")
         self._reply(asked, archive.preferences())
         return None
+
+    def _set_archive_preferences(self, wanted: Element, asked: Origin) -> Pending:
+        archive.check_preferences(wanted)
+        return self._archive_preferences(wanted, asked)
 
     async def _archive_edges(self, _: Element, asked: Origin) -> None:
         node = self._session.node

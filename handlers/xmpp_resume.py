@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from handlers.xmpp_codec import CLIENT_NAMESPACE, WEBSOCKET, XmppCodec
-from server.clients import Pending
+from server.clients import ClientNode, Pending
 from server.errors import Close
 from stanzas import client_state, stream_management
 from stanzas.stream_management import Ledger
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-UNACKED_STANZAS = 500
-UNACKED_BYTES = 1_048_576
-RESUMABLE_S = 300
 SETTLE_S = 15.0
 """How long a client waits for the end of what it sent before: longer than the writer doubts."""
 
@@ -41,12 +38,16 @@ class Outgoing:
         self.number = ""
         """What the session is resumed by; empty: it cannot be."""
         self._session = session
+        self._limits = session.services.settings.xmpp
         self._asked = self._asking = False
+        self._is_more = False
+        """Whether something was sent after the last question."""
         self._resuming = asyncio.Lock()
         self._is_active = True
         self._waiting: dict[tuple[str, bytes], bytes] = {}
         self._settled = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._noting: asyncio.Task[None] | None = None
 
     # A transport.
 
@@ -69,7 +70,7 @@ class Outgoing:
             if key is not None:
                 self._waiting.pop(key, None)
                 self._waiting[key] = data
-                if len(self._waiting) <= UNACKED_STANZAS:
+                if len(self._waiting) <= self._limits.unacked_stanzas:
                     return
                 self._flush()
                 return
@@ -122,6 +123,7 @@ class Outgoing:
     # Stream management.
 
     def _ask_soon(self) -> None:
+        self._is_more = True
         if not self._asked and not self._asking:
             self._asking = True
             asyncio.get_running_loop().call_soon(self._ask)
@@ -129,7 +131,7 @@ class Outgoing:
     def _ask(self) -> None:
         self._asking = False
         if self.connection is not None and self.ledger is not None and self.ledger.queue:
-            self._asked = True
+            self._asked, self._is_more = True, False
             self.connection.tell(stream_management.ASK)
 
     def handle(self, element: Element) -> Pending:
@@ -152,7 +154,7 @@ class Outgoing:
         else:
             self._asked = False
             self._ack(ledger, stream_management.count(element.get("h")))
-            if ledger.queue:
+            if self._is_more:  # not whoever is behind again and again: some never count all
                 self._ask_soon()
         return None
 
@@ -165,11 +167,11 @@ class Outgoing:
         if self._session.node is None or self.ledger is not None:
             connection.tell(stream_management.failed("unexpected-request"))
             return
-        self.ledger = Ledger(UNACKED_STANZAS, UNACKED_BYTES)
+        self.ledger = Ledger(self._limits.unacked_stanzas, self._limits.unacked_bytes)
         self._uncompressed(connection)
         if element.get("resume") in ("true", "1"):
             self.number = secrets.token_urlsafe(24)
-        connection.tell(stream_management.enabled(self.number, RESUMABLE_S))
+        connection.tell(stream_management.enabled(self.number, self._limits.resume_s))
 
     def _uncompressed(self, connection: "Transport") -> None:
         """What is kept may have to be written to a connection of the other kind."""
@@ -205,13 +207,33 @@ class Outgoing:
         self.connection = None
         self._asked = False
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(RESUMABLE_S, self._session.end, Close.SILENT)
+        self._timer = loop.call_later(self._limits.resume_s, self._session.end, Close.SILENT)
+        if self.ledger is not None and self._session.node is not None:
+            self._noting = loop.create_task(self._note(self.ledger, self._session.node))
+
+    async def _note(self, ledger: Ledger, node: ClientNode) -> None:
+        """Who comes too late, or to another node, is told how much of what was sent is done."""
+        if await self._settle(ledger):
+            self._session.services.connections.slept(node, self.number, ledger.handled)
+
+    async def _settle(self, ledger: Ledger) -> bool:
+        """Waits until all that came over the lost connection is done with; False: it takes long."""
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while not ledger.is_settled:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def stop(self) -> None:
         """The session is over."""
         self.number = ""
         if self._timer is not None:
             self._timer.cancel()
+        if self._noting is not None:
+            self._noting.cancel()
 
     async def _resume(self, element: Element, connection: "Transport") -> None:
         new = self._session
@@ -226,7 +248,8 @@ class Outgoing:
                 if await old.transport.come_back(new, connection, h):
                     return
                 break
-        connection.tell(stream_management.failed("item-not-found"))
+        handled = await new.services.connections.gave_up(new.user.id, number)
+        connection.tell(stream_management.failed("item-not-found", handled))
 
     async def come_back(self, new: "XmppSession", connection: "Transport", h: int) -> bool:
         """Goes on over the connection of another session; False where it is over."""
@@ -236,16 +259,15 @@ class Outgoing:
                 return False
             if self.connection is not None:  # that the client has given up
                 self.connection.adopt(None)
-                self.connection.abort()
+                self.connection.finish(*session.stream.error("conflict", "resumed elsewhere"))
                 self.hibernate()
             # The client sends again what is not counted now.
-            try:
-                async with asyncio.timeout(SETTLE_S):
-                    while not ledger.is_settled:
-                        self._settled.clear()
-                        await self._settled.wait()
-            except TimeoutError:
+            if not await self._settle(ledger):
                 return False
+            if self._noting is not None:
+                self._noting.cancel()
+            if session.node is not None:
+                await session.services.connections.woke(session.node, number)
             if new.is_closed:
                 return True
             if self.number != number or not ledger.can_resume:

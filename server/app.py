@@ -24,15 +24,25 @@ from server.acts import Acts
 from server.app_passwords import AppPasswords
 from server.audience import Audience
 from server.blocks import Blocks
+from server.bookmarks import Bookmarks
 from server.bus.local import LocalBus
 from server.bus.nats import NatsBus
 from server.bus.natsd import NatsdError, PrivateNats
+from server.capabilities import Capabilities
 from server.changes import Changes
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.contacts import ContactChange, Contacts
 from server.datadir import DataDirError, DataDirLock
-from server.deliveries import BlockChange, RosterItem, Stanza, SubscriptionStanza, WebPresence
+from server.deliveries import (
+    BlockChange,
+    Copy,
+    NodeEvent,
+    RosterItem,
+    Stanza,
+    SubscriptionStanza,
+    WebPresence,
+)
 from server.departure import Departures
 from server.errors import ChatError, Close, StorageAway
 from server.export import Exports, group_messages_of, messages_of
@@ -52,6 +62,7 @@ from server.model import RECALL, Message
 from server.offline import Offline
 from server.outcasts import Outcasts
 from server.passwords import Passwords
+from server.pep import Pep
 from server.ports import Bus
 from server.presence import PresenceHint, Presences
 from server.process import is_free
@@ -72,6 +83,7 @@ from server.supervisor import Supervisor, supervisor_gone, worker_command
 from server.tails import Tails
 from server.tokens import Tokens, fingerprint, load_signing_key
 from server.writer import Writer
+from stanzas import bookmarks as bookmark_words
 from stanzas.jid import as_resource
 
 log = logging.getLogger(__name__)
@@ -89,6 +101,8 @@ BODIES = (
     SubscriptionStanza,
     RosterItem,
     BlockChange,
+    NodeEvent,
+    Copy,
 )
 """What an event on the bus may have as its body. Their order is the wire's: only append."""
 GOODBYE_S = 2.0
@@ -353,12 +367,15 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         settings.limits,
         router.notify,
     )
+    pep = Pep(store.pep, accounts, contacts, blocks, settings.xmpp, router.notify)
+    bookmarks = Bookmarks(pep, accounts, bookmark_words)
     departures = Departures(
         store.accounts,
         changes,
         (
             tokens.end_all,
             offline.forget_user,
+            pep.forget_user,
             contacts.forget_user,
             groups.forget_user,
             invitations.forget_user,
@@ -377,6 +394,8 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
             "groups": groups.export,
             "conversations": inbox.export,
             "files": uploads.export,
+            "published": pep.export,
+            "private_xml": pep.export_private,
             "messages": lambda userid: messages_of(store.messages, userid),
             "group_messages": lambda userid: group_messages_of(store.messages, userid),
         },
@@ -399,6 +418,9 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         contacts=contacts,
         blocks=blocks,
         presence=presence,
+        pep=pep,
+        bookmarks=bookmarks,
+        capabilities=Capabilities(),
         clients=clients,
         connections=Connections(
             clients, addresses, metrics, audience, registry, presence, last_seen

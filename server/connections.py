@@ -1,15 +1,19 @@
 """Connections coming and going: what has to be told, in one place for both protocols."""
 
+import hashlib
 import secrets
 
 from server.audience import Audience
 from server.clients import AddressCounter, ClientMap, ClientNode
-from server.errors import Close
+from server.errors import Close, StorageAway
 from server.last_seen import LastSeen
 from server.metrics import Metrics
 from server.model import WEB, User
 from server.presence import Presences
 from server.registry import Registry
+
+SLEEPERS = 10_000
+"""Of so many sessions that have lost their connection it is known what was done, on each node."""
 
 
 class Connections:
@@ -32,6 +36,7 @@ class Connections:
         self._presence = presence
         self.registry = registry
         self._last_seen = last_seen
+        self._slept: dict[str, int] = {}
 
     async def arrive(self, userid: int) -> None:
         """Before the first :meth:`bind` of a user: what is for them is brought here from now on.
@@ -91,6 +96,40 @@ class Connections:
             self.registry.unbound(node.key, node.userid)
         self._presence.left(node)
 
+    def slept(self, node: ClientNode, number: str, handled: int) -> None:
+        """A session that ``number`` would resume has lost its connection.
+
+        ``handled``: how many of its client's stanzas are done with.
+        """
+        name = _digest(node.userid, number)
+        if name not in self._slept and len(self._slept) >= SLEEPERS:
+            del self._slept[next(iter(self._slept))]
+        self._slept[name] = handled
+        if self.registry is not None:
+            self.registry.slept(node, name, handled)
+
+    async def woke(self, node: ClientNode, number: str) -> None:
+        """It has a connection again."""
+        if self._slept.pop(_digest(node.userid, number), None) is not None and self.registry:
+            await self.registry.woke(node)
+
+    async def gave_up(self, userid: int, number: str) -> int | None:
+        """Its client begins anew, so the session ends wherever it sleeps. What it had done with;
+        None: that is not known."""
+        name = _digest(userid, number)
+        handled = self._slept.get(name)
+        if handled is None and self.registry is not None:
+            try:
+                return await self.registry.gave_up(userid, name)
+            except StorageAway:
+                return None
+        return handled
+
     def _saw(self, node: ClientNode) -> None:
         if self._last_seen is not None:
             self._last_seen.saw(node.userid, node.sid)
+
+
+def _digest(userid: int, number: str) -> str:
+    """What resumes a session is not kept where others could read it."""
+    return hashlib.sha256(f"{userid} {number}".encode()).hexdigest()[:32]

@@ -67,8 +67,11 @@ class ContactView(msgspec.Struct):
 class Contacts:
     """The contacts, and what blocking does to them.
 
-    Methods raise ``no-such-user`` where there is no account, or no such contact.
+    Methods raise ``no-such-user`` where there is no account, or no such contact. ``met``: is told
+    when the second sees the first's presence from now on.
     """
+
+    met: Callable[[int, int], Awaitable[None]]
 
     def __init__(
         self,
@@ -449,6 +452,8 @@ class Contacts:
         user = await self._accounts.user(userid)
         if user is not None and userid not in await self._blocks.load(other):
             self._notify((other,), SubscriptionStanza(user.jid, kind))
+            if kind == "subscribed":
+                await self.met(userid, other)
 
     async def _tell_block(self, userid: int, other: int, blocked: bool) -> None:
         user = await self._accounts.user(other)

@@ -162,6 +162,18 @@ class Stanza(Personal):
     resource: str = ""
 
 
+class Copy(Personal):
+    """A message for those devices of a user that ask for copies (XEP-0280).
+
+    ``but``: the resource that sent it or gets it itself. ``of``: its type.
+    """
+
+    stanza: str
+    kind: Literal["sent", "received"]
+    but: str
+    of: str
+
+
 class WebPresence(Personal):
     """What a user shows by connections that are not XMPP's."""
 
@@ -196,6 +208,21 @@ class BlockChange(Personal):
 
     jids: list[str]
     blocked: bool
+
+
+class NodeEvent(Personal):
+    """Something happened to what the user ``jid`` publishes (XEP-0163).
+
+    ``ids``: of the items that it is about; ``xml``: the payload of the one that was published;
+    ``at``: when, if that is not now.
+    """
+
+    jid: str
+    node: str
+    what: Literal["items", "retract", "purge", "delete"]
+    ids: list[str] = []
+    xml: str = ""
+    at: int = 0
 
 
 class Event(msgspec.Struct, gc=False):

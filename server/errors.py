@@ -80,9 +80,12 @@ _TYPES: Mapping[str, Literal["auth", "cancel", "modify"]] = {
     "remote-server-not-found": "cancel",
     "item-not-found": "cancel",
     "not-allowed": "cancel",
+    "feature-not-implemented": "cancel",
+    "jid-malformed": "modify",
     "not-acceptable": "modify",
     "bad-request": "modify",
     "forbidden": "auth",
+    "not-authorized": "auth",
 }
 """The types of the conditions that a refusal may name itself."""
 
@@ -91,7 +94,7 @@ class ChatError(Exception):
     """The peer's mistake or our refusal, to be told to the peer; never a bug of ours.
 
     ``detail`` is for people; ``retry_after`` seconds; ``fields`` maps a field to what is wrong;
-    ``xmpp``: the stanza error where that is not the table's.
+    ``xmpp``: the stanza error where that is not the table's; ``pubsub``: XEP-0060's name for it.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class ChatError(Exception):
         retry_after: float | None = None,
         fields: Mapping[str, str] | None = None,
         xmpp: str = "",
+        pubsub: str = "",
     ) -> None:
         self.condition = CONDITIONS[slug]
         if xmpp:
@@ -110,6 +114,7 @@ class ChatError(Exception):
         self.detail = detail or self.condition.title
         self.retry_after = retry_after
         self.fields = fields
+        self.pubsub = pubsub
         super().__init__(f"{slug}: {self.detail}")
 
     @property

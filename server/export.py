@@ -84,6 +84,22 @@ class ExportedFile(msgspec.Struct):
     url: str
 
 
+class ExportedItem(msgspec.Struct):
+    """Something published: XML, and when."""
+
+    id: str
+    xml: str
+    at: int
+
+
+class ExportedNode(msgspec.Struct):
+    """What an XMPP client publishes under a name; ``access``: who may see it (XEP-0060)."""
+
+    node: str
+    access: str
+    items: list[ExportedItem]
+
+
 class Exported(msgspec.Struct):
     """The document, as the OpenAPI document describes it; the parts make it themselves.
 
@@ -98,6 +114,8 @@ class Exported(msgspec.Struct):
     groups: list[ExportedGroup]
     conversations: list[ExportedConversation]
     files: list[ExportedFile]
+    published: list[ExportedNode]
+    private_xml: list[str]
     messages: list[Said]
     group_messages: list[Said]
 

@@ -121,30 +121,33 @@ class Known(NamedTuple):
 
 
 class Names(NamedTuple):
-    """What is kept of an entry for XMPP clients, as ``xml`` in three parts.
+    """What is kept of an entry for XMPP clients, as ``xml`` in two parts: names, and ``rest``.
 
     ``own``: the id attribute that its stanza came with; ``target``: the name under which they know
     the message that ``ref`` is of; ``rest``: child elements that JSON clients cannot show.
-    ``whose``: the id of who wrote that message, where a moderator recalls it.
+    ``whose``: the id of who wrote that message, where a moderator recalls it. ``to``: the resource
+    that it was sent to, if it was one; ``is_private``: other devices get no copy of it.
     """
 
     own: str = ""
     target: str = ""
     rest: str = ""
     whose: str = ""
+    to: str = ""
+    is_private: bool = False
 
     @classmethod
     def of(cls, xml: str) -> "Names":
         head, _, rest = xml.partition("\n")
-        own, _, others = head.partition("\t")
-        target, _, whose = others.partition("\t")
-        return cls(own, target, rest, whose)
+        if "\t" not in head:
+            return cls(head, "", rest)
+        own, target, whose, to, private = (head.split("\t") + [""] * 3)[:5]
+        return cls(own, target, rest, whose, to, bool(private))
 
     def xml(self) -> str:
-        own, target = (name.translate(_PARTING) for name in (self.own, self.target))
-        head = f"{own}\t{target}" if target else own
-        if self.whose:
-            head = f"{head}\t{self.whose}"
+        names = (self.own, self.target, self.whose, self.to)
+        head = "\t".join(name.translate(_PARTING) for name in names)
+        head = f"{head}\tprivate" if self.is_private else head.rstrip("\t")
         return f"{head}\n{self.rest}" if head or self.rest else ""
 
 

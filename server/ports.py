@@ -4,7 +4,7 @@
 stores raises :class:`server.errors.StorageAway` when the database does not answer in time.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -454,6 +454,49 @@ class ContactStore(Protocol):
         """Removes all pairs of this user."""
 
 
+class PepStore(Protocol):
+    """What users publish (:mod:`server.pep`), and private XML. A node's document has its ``node``
+    and ``config``, an item's has ``item``, ``xml`` and ``at``."""
+
+    async def node(self, userid: int, node: str) -> Document | None: ...
+
+    async def nodes(self, userid: int) -> list[Document]: ...
+
+    async def create(self, userid: int, node: str, config: Document, most: int) -> bool | None:
+        """False: there is one already; None: there are ``most``."""
+
+    async def configure(self, userid: int, node: str, config: Document) -> None: ...
+
+    async def put(self, userid: int, node: str, item: Document, keep: int) -> bool:
+        """Stores an item, and keeps the newest ``keep``. False: there is no such node."""
+
+    async def trim(self, userid: int, node: str, keep: int) -> None: ...
+
+    async def items(
+        self, userid: int, node: str, ids: Sequence[str] | None, limit: int
+    ) -> list[Document]:
+        """The newest first; ``ids`` None: any."""
+
+    def last(self, userids: Collection[int], nodes: Collection[str]) -> AsyncIterator[Document]:
+        """The documents of these users' nodes, each with its newest item as ``items``."""
+
+    async def retract(self, userid: int, node: str, ids: Sequence[str]) -> int:
+        """How many items are gone."""
+
+    async def purge(self, userid: int, node: str) -> None: ...
+
+    async def remove(self, userid: int, node: str) -> bool: ...
+
+    async def private(self, userid: int, name: str) -> str: ...
+
+    async def all_private(self, userid: int) -> list[str]: ...
+
+    async def keep_private(self, userid: int, name: str, xml: str, most: int) -> bool:
+        """False: there are ``most`` others."""
+
+    async def forget(self, userid: int) -> None: ...
+
+
 class BlockStore(Protocol):
     """Who blocks whom. Many questions at once cost few queries."""
 
@@ -650,6 +693,9 @@ class Store(Protocol):
 
     @property
     def blocks(self) -> BlockStore: ...
+
+    @property
+    def pep(self) -> PepStore: ...
 
     async def is_up(self) -> bool: ...
 

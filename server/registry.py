@@ -137,6 +137,31 @@ class Registry:
         except StorageAway:
             log.info("presence_not_stored user=%d", node.userid)
 
+    def slept(self, node: ClientNode, name: str, handled: int) -> None:
+        """See :meth:`server.connections.Connections.slept`; ``name`` stands for the number."""
+        rows = self._come if node.key in self._come else self._edits
+        rows[node.key] = {**rows.get(node.key, {}), "sleeps": name, "handled": handled}
+
+    async def woke(self, node: ClientNode) -> None:
+        """At once: who trusts an old count sends twice what was done since."""
+        for rows in (self._come, self._edits):
+            if node.key in rows:
+                rows[node.key] = {**rows[node.key], "sleeps": ""}
+        try:
+            await self._store.set(node.key, {"sleeps": ""})
+        except StorageAway:
+            log.info("waking_not_stored user=%d", node.userid)
+
+    async def gave_up(self, userid: int, name: str) -> int | None:
+        """Ends the session of this name; how many stanzas it had done with. Raises
+        ``StorageAway``."""
+        for each in await self.connections([userid]):
+            if each.get("sleeps") == name:
+                await self._changes.add("gave-way", userid=userid, key=each["_id"])
+                handled: int = each["handled"]
+                return handled
+        return None
+
     async def elsewhere(self, userids: Sequence[int]) -> list[tuple[str, str]]:
         """The presences of XMPP connections to other nodes, each with what ends it.
 

@@ -71,6 +71,14 @@ class Rosters:
         apart = {*await self._blocks.load(userid), *await self._blocks.blockers(userid)}
         return [other for other in seen if other not in apart]
 
+    async def groups(self, userid: int) -> dict[int, list[str]]:
+        """Who is in groups of the user's list, and in which."""
+        return {
+            other_of(pair, userid): item["groups"]
+            for pair in await self._store.of_user(userid)
+            if (item := pair["items"].get(str(userid))) and item["groups"]
+        }
+
     async def readdress(self, userid: int) -> None:
         """Tells who has the user on the list that the JID is another now, or none."""
         try:

@@ -6,6 +6,8 @@ from server.accounts import Accounts
 from server.acts import Acts
 from server.app_passwords import AppPasswords
 from server.blocks import Blocks
+from server.bookmarks import Bookmarks
+from server.capabilities import Capabilities
 from server.clients import AddressCounter, ClientMap
 from server.connections import Connections
 from server.contacts import Contacts
@@ -21,6 +23,7 @@ from server.invitations import Invitations
 from server.metrics import Metrics
 from server.offline import Offline
 from server.outcasts import Outcasts
+from server.pep import Pep
 from server.ports import Store
 from server.presence import Presences
 from server.profile import Profiles
@@ -59,6 +62,9 @@ class Services:
     contacts: Contacts
     blocks: Blocks
     presence: Presences
+    pep: Pep
+    bookmarks: Bookmarks
+    capabilities: Capabilities
     clients: ClientMap
     connections: Connections
     addresses: AddressCounter

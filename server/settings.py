@@ -156,8 +156,14 @@ class Xmpp:
     tls_certificate: str
     tls_key: str
     offline_messages: int = _within(0, 10_000)
+    resume_s: int = _within(1, 86_400)
+    unacked_stanzas: int = _within(1, 100_000)
+    unacked_bytes: int = _within(262_144, 1_073_741_824)
     room_occupants: int = _within(0, 5000)
     room_history: int = _within(0, 200)
+    pep_nodes: int = _within(1, 10_000)
+    pep_items: int = _within(1, 10_000)
+    pep_item_bytes: int = _within(1024, 4_194_304)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,10 @@ from stanzas import ns, rsm
 from stanzas.delay import delay, moment_ms, stamp
 from stanzas.xml import Element, attribute
 
-PROTOCOL = ("XEP-0313", "1.1", "partial: own archive, extended; all is archived")
+PROTOCOL = (
+    ("XEP-0313", "1.1.3", "complete"),
+    ("XEP-0441", "0.2.0", "partial: always is in force, which is what the answer to set says"),
+)
 
 DEFAULT_PAGE = 50
 EXTENDED = f"{ns.ARCHIVE}#extended"
@@ -33,7 +36,7 @@ class ArchiveQuery(NamedTuple):
 
 
 def read(query: Element) -> ArchiveQuery:
-    """A ``<query xmlns='urn:xmpp:mam:2'/>``. Raises ``bad-field``."""
+    """A ``<query xmlns='urn:xmpp:mam:2'/>``. Raises ``bad-field``, ``no-such-message``."""
     fields: dict[str, str] = {}
     ids: list[int] | None = None
     for field in query.iterfind(f"{{{ns.FORMS}}}x/{{{ns.FORMS}}}field"):
@@ -41,9 +44,11 @@ def read(query: Element) -> ArchiveQuery:
         fields[name] = field.findtext(_VALUE) or ""
         if name == "ids":
             ids = [rsm.entry_id(value.text or "") for value in field.iterfind(_VALUE)]
-    unknown = fields.keys() - _FIELDS
-    if unknown or fields.get("FORM_TYPE", ns.ARCHIVE) != ns.ARCHIVE:
-        raise ChatError("bad-field", f"not a field of this archive: {', '.join(sorted(unknown))}")
+    if unknown := fields.keys() - _FIELDS:
+        told = f"not a field of this archive: {', '.join(sorted(unknown))}"
+        raise ChatError("bad-field", told, xmpp="feature-not-implemented")
+    if fields.get("FORM_TYPE", ns.ARCHIVE) != ns.ARCHIVE:
+        raise ChatError("bad-field", "not a form of this archive")
     return ArchiveQuery(
         query.get("queryid", ""),
         fields.get("with", ""),
@@ -107,6 +112,16 @@ def metadata(edges: tuple[tuple[int, int], tuple[int, int]] | None) -> str:
     return f"<metadata xmlns='{ns.ARCHIVE}'>{told}</metadata>"
 
 
+def check_preferences(wanted: Element) -> None:
+    """Raises ``bad-field`` for what no server could apply (XEP-0441)."""
+    if wanted.get("default") not in ("always", "never", "roster"):
+        raise ChatError("bad-field", "default must be always, never or roster")
+
+
 def preferences() -> str:
-    """What holds for every account, whatever it asks for: all is archived."""
+    """What is in force for every account, whatever it asks for: all is archived.
+
+    A conversation has one log, which is its other side's and the JSON clients' as well, and from
+    which is delivered what a client missed; nobody can take a part of it out by a preference.
+    """
     return f"<prefs xmlns='{ns.ARCHIVE}' default='always'><always/><never/></prefs>"

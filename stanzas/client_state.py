@@ -4,7 +4,7 @@ import re
 
 from stanzas import ns
 
-PROTOCOL = ("XEP-0352", "1.0", "complete")
+PROTOCOL = ("XEP-0352", "1.0.0", "complete")
 
 TAGS = tuple(f"{{{ns.CSI}}}{name}" for name in ("active", "inactive"))
 ACTIVE, INACTIVE = TAGS
@@ -16,8 +16,17 @@ _TYPE = re.compile(rb" type='([^']*)'")
 _STATE = re.compile(rb"<message\b[^>]*><\w+ xmlns='http://jabber.org/protocol/chatstates'/></mess")
 
 
+_COPIED = re.compile(
+    rb"<message\b[^>]*><sent xmlns='urn:xmpp:carbons:2'><forwarded [^>]*>"
+    rb"<message\b[^>]* to='([^']*)'[^>]*>"
+    rb'(?:<\w+ xmlns="http://jabber.org/protocol/chatstates"/>|<[\w-]+ xmlns="urn:xmpp:hints"/>)+'
+    rb"</message></forwarded>"
+)
+
+
 def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
-    """What a newer one replaces it by: kind and sender of a presence or of a typing notice."""
+    """What a newer one replaces it by: kind and sender of a presence or of a typing notice, or to
+    whom another device of the account types."""
     head = _PRESENCE.search(stanza, 0, 1024)
     if head is not None:
         kind = _TYPE.search(head[0])
@@ -26,6 +35,8 @@ def can_wait(stanza: bytes) -> tuple[str, bytes] | None:
         name = "presence"
     elif head := _STATE.search(stanza, 0, 1024):
         name = "typing"
+    elif head := _COPIED.search(stanza, 0, 2048):
+        return "typed", head[1]
     else:
         return None
     sender = _FROM.search(head[0])

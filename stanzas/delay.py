@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 from server.errors import ChatError
 from stanzas import ns
 
-PROTOCOL = ("XEP-0203", "2.0", "complete")
+PROTOCOL = (
+    ("XEP-0203", "2.0", "complete"),
+    ("XEP-0160", "1.0.1", "complete; the archive keeps what is handed out"),
+)
 
 
 def stamp(milliseconds: int) -> str:

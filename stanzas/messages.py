@@ -22,6 +22,7 @@ from server.model import (
 from stanzas import (
     chat_states,
     correction,
+    hints,
     invites,
     markers,
     ns,
@@ -33,12 +34,16 @@ from stanzas import (
 from stanzas.delay import delay, stamp
 from stanzas.xml import Element, attribute, serialise, text
 
-PROTOCOL = ("XEP-0359", "0.7", "complete")
+PROTOCOL = (
+    ("XEP-0359", "0.7.0", "complete"),
+    ("XEP-0066", "1.5", "partial: in messages"),
+    ("XEP-0335", "0.1.1", "partial: for what JSON clients say and XMPP has no element for"),
+)
 
 _BODY = f"{{{ns.CLIENT}}}body"
 _ORIGIN_ID = f"{{{ns.IDS}}}origin-id"
 _OOB = f"{{{ns.OOB}}}x"
-_STORED_WITHOUT_BODY = (f"{{{ns.HINTS}}}store", "{eu.siacs.conversations.axolotl}encrypted")
+_STORED_WITHOUT_BODY = (hints.STORE, "{eu.siacs.conversations.axolotl}encrypted")
 _SERVER_ONLY = frozenset(
     (
         f"{{{ns.IDS}}}stanza-id",
@@ -181,6 +186,8 @@ def from_message(
     where the stream does not set the default. ``delayed_by``: our domain for what is not live.
     """
     names = Names.of(xml)
+    if names.to and not delayed_by:  # who is handed it later is another device
+        recipient = f"{recipient}/{names.to}"
     parts = [
         f"<message{xmlns} from='{attribute(sender)}' to='{attribute(recipient)}' type='chat' "
         f"id='{attribute(stanza_id(message, xml))}'>"

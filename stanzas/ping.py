@@ -3,7 +3,10 @@
 from stanzas import ns
 from stanzas.xml import attribute
 
-PROTOCOL = ("XEP-0199", "2.0", "complete")
+PROTOCOL = (
+    ("XEP-0199", "2.0.1", "complete"),
+    ("XEP-0410", "1.1.0", "complete"),
+)
 
 
 def request(number: str, domain: str, me: str, xmlns: str) -> str:

@@ -38,6 +38,8 @@ def error(asked: Origin, me: str, xmlns: str, problem: ChatError) -> str:
     is_told = condition is CONDITIONS[problem.slug] or condition.xmpp != "service-unavailable"
     why = f"{problem.slug}: {problem.detail}" if is_told else ""
     more = f"<blocked xmlns='{ns.BLOCKING_ERRORS}'/>" if problem.slug == "blocked" else ""
+    if problem.pubsub:
+        more = f"<{problem.pubsub} xmlns='{ns.PUBSUB_ERRORS}'/>"
     return error_of(asked, me, xmlns, condition.xmpp, condition.xmpp_type, why, more)
 
 

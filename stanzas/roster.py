@@ -7,7 +7,7 @@ from server.errors import ChatError
 from stanzas import ns
 from stanzas.xml import Element, attribute, text
 
-PROTOCOL = ("RFC 6121 sections 2 to 4", "2011-03", "complete without pre-approval")
+PROTOCOL = ("RFC 6121 sections 2 to 4", "2011-03", "complete; without the optional pre-approval")
 
 NAME_CHARS = 64
 GROUPS = 100

@@ -6,7 +6,7 @@ from server.errors import ChatError
 from stanzas import ns
 from stanzas.xml import Element
 
-PROTOCOL = ("XEP-0059", "1.0", "partial: pages by id, forward and backward; no page by index")
+PROTOCOL = ("XEP-0059", "1.0", "complete; without pages by index, which are optional")
 
 
 class PageWanted(NamedTuple):
@@ -19,10 +19,15 @@ class PageWanted(NamedTuple):
 
 
 def read(query: Element, default_limit: int) -> PageWanted:
-    """The ``<set/>`` in a query. Raises ``bad-field``, or ``no-such-message`` for a foreign id."""
+    """The ``<set/>`` in a query. Raises ``bad-field``, or ``no-such-message`` for a foreign id.
+
+    To count through a long archive is dear, so there are no pages by index (section 2.7).
+    """
     found = query.find(f"{{{ns.RSM}}}set")
     if found is None:
         return PageWanted(default_limit, None, None, last=False)
+    if found.find(f"{{{ns.RSM}}}index") is not None:
+        raise ChatError("bad-field", "no pages by index", xmpp="feature-not-implemented")
     limit = found.findtext(f"{{{ns.RSM}}}max")
     after, before = found.find(f"{{{ns.RSM}}}after"), found.find(f"{{{ns.RSM}}}before")
     if limit is not None and not (limit.isascii() and limit.isdigit() and len(limit) < 10):

@@ -9,10 +9,13 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from stanzas import client_state, ns, stream_management
+from stanzas import client_state, disco, ns, stream_management
 from stanzas.xml import Bounds, Element, StreamParser, XmlError, attribute, parse_document, text
 
-PROTOCOL = ("RFC 6120, RFC 7395", "2011, 2014", "partial: client to server")
+PROTOCOL = (
+    ("RFC 6120", "2011-03", "partial: client to server, without federation"),
+    ("RFC 7395", "2014-10", "complete"),
+)
 
 TOP_LEVEL = frozenset(f"{{{ns.CLIENT}}}{name}" for name in ("message", "presence", "iq"))
 _IQ = f"{{{ns.CLIENT}}}iq"
@@ -176,7 +179,7 @@ class Stream:
             inside = (
                 f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session>"
                 f"<ver xmlns='{ns.ROSTER_VERSIONS}'/>"
-                f"{stream_management.FEATURE}{client_state.FEATURE}"
+                f"{stream_management.FEATURE}{client_state.FEATURE}{disco.SERVER_CAPS}"
             )
         else:
             inside = ""
@@ -188,13 +191,16 @@ class Stream:
                 inside += f"<mechanisms xmlns='{ns.SASL}'>{offered}</mechanisms>"
         return f"<stream:features{self._stream_namespace()}>{inside}</stream:features>"
 
-    def error(self, condition: str, detail: str = "") -> list[str]:
-        """A stream error and the end, opened first if need be; one string a WebSocket frame."""
+    def error(self, condition: str, detail: str = "", more: str = "") -> list[str]:
+        """A stream error and the end, opened first if need be; one string a WebSocket frame.
+
+        ``more``: see :class:`stanzas.xml.XmlError`.
+        """
         out = [] if self._header_sent else [self.header()]
         told = f"<text xmlns='{ns.STREAM_ERRORS}'>{text(detail)}</text>" if detail else ""
         out.append(
             f"<stream:error{self._stream_namespace()}>"
-            f"<{condition} xmlns='{ns.STREAM_ERRORS}'/>{told}</stream:error>"
+            f"<{condition} xmlns='{ns.STREAM_ERRORS}'/>{told}{more}</stream:error>"
         )
         return [*out, self.close()]
 

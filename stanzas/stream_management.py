@@ -7,7 +7,7 @@ from typing import NamedTuple
 from stanzas import ns
 from stanzas.xml import XmlError
 
-PROTOCOL = ("XEP-0198", "1.6", "partial: no location hints, a session is resumed on its own node")
+PROTOCOL = ("XEP-0198", "1.6.3", "complete; a session is resumed on its own node")
 
 TAGS = tuple(f"{{{ns.SM}}}{name}" for name in ("enable", "resume", "r", "a"))
 ENABLE, RESUME, REQUEST, ANSWER = TAGS
@@ -63,7 +63,8 @@ class Ledger:
         """
         newly = (h - self._acked) % _MODULUS
         if newly > self._dropped + len(self.queue):
-            raise XmlError("undefined-condition", f"handled-count-too-high: {h} of {self.sent}")
+            told = f"<handled-count-too-high xmlns='{ns.SM}' h='{h}' send-count='{self.sent}'/>"
+            raise XmlError("undefined-condition", "more was acked than sent", told)
         self._acked = h % _MODULUS
         gone = min(newly, self._dropped)
         self._dropped -= gone

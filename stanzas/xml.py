@@ -22,11 +22,15 @@ _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 
 
 class XmlError(Exception):
-    """What a peer sent cannot be taken: a stream error condition of RFC 6120 section 4.9.3."""
+    """What a peer sent cannot be taken: a stream error condition of RFC 6120 section 4.9.3.
 
-    def __init__(self, condition: str, text: str = "") -> None:
+    ``more``: an element that says more than the condition (RFC 6120 section 4.9.4).
+    """
+
+    def __init__(self, condition: str, text: str = "", more: str = "") -> None:
         super().__init__(text or condition)
         self.condition = condition
+        self.more = more
 
 
 @dataclass(frozen=True)
@@ -169,8 +173,10 @@ class StreamParser:
         """Finished stanzas leave the tree, so that a stream of years stays small."""
         root = element.getparent()
         if root is not None:
+            _check_between(root.text)
             root.text = None
             for old in list(root)[: root.index(element)]:
+                _check_between(old.tail)
                 root.remove(old)
 
     def _forget_whitespace(self) -> None:
@@ -180,12 +186,18 @@ class StreamParser:
             return
         last = root[-1] if len(root) else None
         between = root.text if last is None else last.tail
-        if between and between.isspace():
+        if between:
+            _check_between(between)
             self._bytes = max(0, self._bytes - len(between))
             if last is None:
                 root.text = None
             else:
                 last.tail = None
+
+
+def _check_between(text: str | None) -> None:
+    if text and not text.isspace():
+        raise XmlError("bad-format", "text between stanzas")
 
 
 def _is_sound(element: Element) -> bool:

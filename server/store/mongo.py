@@ -23,6 +23,7 @@ from server.store.groups import MongoGroups
 from server.store.invitations import MongoInvitations
 from server.store.messages import MongoMessages
 from server.store.migrations import add_tallies_and_places
+from server.store.pep import MongoPep
 from server.store.places import MongoPlaces
 from server.store.search import TERMS_INDEX, MongoSearch
 from server.store.sessions import MongoSessions
@@ -106,6 +107,12 @@ INDEXES: dict[str, list[IndexModel]] = {
     "presences": [IndexModel([("gone", ASCENDING)], expireAfterSeconds=86_400)],
     "contacts": [IndexModel([("users", ASCENDING)])],
     "blocks": [IndexModel([("blocked", ASCENDING)])],
+    "pep_nodes": [IndexModel([("userid", ASCENDING), ("node", ASCENDING)])],
+    "pep_items": [
+        IndexModel([("userid", ASCENDING), ("node", ASCENDING), ("item", ASCENDING)], unique=True),
+        IndexModel([("userid", ASCENDING), ("node", ASCENDING), ("seq", ASCENDING)]),
+    ],
+    "private": [IndexModel([("userid", ASCENDING)])],
     "groups": [
         IndexModel(
             [("slug", ASCENDING)], unique=True, partialFilterExpression={"slug": {"$exists": True}}
@@ -157,6 +164,7 @@ class MongoStore:
         self.presences = MongoPresences(database.presences)
         self.contacts = MongoContacts(database.contacts)
         self.blocks = MongoBlocks(database.blocks)
+        self.pep = MongoPep(database.pep_nodes, database.pep_items, database.private)
 
     async def is_up(self) -> bool:
         """Whether a primary answers, and could be written to as far as it knows."""

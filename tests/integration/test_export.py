@@ -59,6 +59,8 @@ async def test_export_has_what_was_said_and_nothing_of_others(node: Node) -> Non
         "groups",
         "conversations",
         "files",
+        "published",
+        "private_xml",
         "messages",
         "group_messages",
     }

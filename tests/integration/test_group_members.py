@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient
 
-from server.app import build
 from server.bus.local import LocalBus
 from server.changes import Changes
 from server.errors import ChatError
 from server.groups import Groups
-from server.settings import load
 from tests.support.groups import call, make_group, members_of
+from tests.support.house import house
 from tests.support.json_client import PASSWORD, JsonClient
 from tests.support.node import Node
 from tests.support.raw_xmpp import RawXmpp
@@ -31,9 +30,7 @@ async def groups_beside(node: Node, blocked: dict[int, int] | None = None) -> As
     async def blocks(userid: int, by: int) -> bool:
         return (blocked or {}).get(userid) == by
 
-    env = {"TANDEM_DATA_DIR": node.env["TANDEM_DATA_DIR"], "TANDEM_MONGODB_URL": node.mongodb_url}
-    async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(build(load(None, env), stack))
+    async with house(Path(node.env["TANDEM_DATA_DIR"]), node.mongodb_url) as services:
         yield Groups(
             services.store.groups,
             services.accounts,

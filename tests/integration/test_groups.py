@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.groups import hears_no_more, make_group
+from tests.support.groups import hears_no_more, make_group, talking_group
 from tests.support.json_client import JsonClient, http
 from tests.support.node import Node
 
@@ -146,7 +146,7 @@ async def test_group_with_an_unknown_member_is_not_made(node: Node) -> None:
 async def test_dissolved_group_is_gone_for_everybody(node: Node) -> None:
     """Only the owner dissolves; then nobody can send to it."""
     alice, bob = [await JsonClient.online(node) for _ in range(2)]
-    gid = await make_group(alice, bob)
+    gid = await talking_group(alice, bob)
     assert (await http(node, "DELETE", f"/api/groups/{gid}", token=bob.token))[0] == 403
     assert (await http(alice.node, "DELETE", f"/api/groups/{gid}", token=alice.token))[0] == 204
     assert (await bob.expect(cmd=22, event="dissolved"))["dstid"] == gid

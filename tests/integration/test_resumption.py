@@ -1,13 +1,17 @@
 """Stream management (XEP-0198) over TCP and WebSocket: what a lost connection does not lose."""
 
 import asyncio
+import os
 import random
+import signal
 
 import pytest
 
+from tests.support.contacts import befriend
+from tests.support.eventually import eventually
 from tests.support.json_client import JsonClient
-from tests.support.node import Node
-from tests.support.resuming import Resuming
+from tests.support.node import Node, TwoNodes
+from tests.support.resuming import SM, Resuming
 from tests.support.xmpp_client import XmppClient
 
 CUTS = 200
@@ -139,4 +143,189 @@ async def test_an_inactive_client_is_not_told_who_types(one_node: Node) -> None:
     await ann.say(account.id, "2", "2")
     await juliet.expect(2)
     assert juliet.handled <= before + 2
+    await juliet.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_client_that_stays_behind_is_not_asked_without_end(one_node: Node) -> None:
+    """Once for what was sent, whatever it answers; again when there is more."""
+    account = await JsonClient.register(one_node)
+    juliet = Resuming(one_node, account)
+    await juliet.connect(web=False)
+    juliet.write(
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        "<enable xmlns='urn:xmpp:sm:3'/>"
+    )
+    await juliet.until("<enabled[^>]*>")
+    for number in range(3):
+        juliet.write(f"<iq type='get' id='p{number}'><ping xmlns='urn:xmpp:ping'/></iq>")
+        await juliet.until(f"id='p{number}'.*<r xmlns='urn:xmpp:sm:3'/>")
+        juliet.write("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+        for _ in range(2):
+            juliet.write("<r xmlns='urn:xmpp:sm:3'/>")
+            assert (await juliet.until("^(.*?)<a [^>]*>"))[1] == ""
+    await juliet.cut()
+
+
+@pytest.mark.gen_test(timeout=40)
+@pytest.mark.parametrize("web", [False, True], ids=["tcp", "websocket"])
+async def test_resumption_on_another_node_fails_and_loses_nothing(
+    two_nodes: TwoNodes, web: bool
+) -> None:
+    """The other node tells what was done with; the new session is handed what was not acked, and
+    the old one is gone."""
+    ann, account = await JsonClient.online(two_nodes), await JsonClient.register(two_nodes)
+    juliet = await Resuming(two_nodes.one, account).start(web=web)
+    await ann.say(account.id, "acked", "0")
+    await juliet.expect(1)
+    juliet.say(ann.jid, "there 1")
+    assert (await ann.expect(cmd=10))["content"] == "there 1"
+    juliet.write(f"<r xmlns='{SM}'/>")
+    async with asyncio.timeout(10):
+        while juliet.unacked:
+            juliet.news.clear()
+            await juliet.news.wait()
+    handled = juliet.acked
+    juliet.stop_acking()
+    await ann.say(account.id, "unacked", "1")
+    await juliet.expect(2)
+    await juliet.cut()
+    await ann.say(account.id, "while asleep", "2")
+    again = Resuming(two_nodes.two, account)
+    again.number = juliet.number
+    told: list[str] = []
+
+    async def fails() -> bool:
+        # The node that it was on notes the count when it has noticed the cut.
+        assert not await again.resume(web=web)
+        told.append(again.failure)
+        await again.cut()
+        return f"h='{handled}'" in again.failure
+
+    await eventually(fails)
+    assert all("item-not-found" in each for each in told)
+    await again.start(web=web)
+    await again.expect(2)
+    assert again.come == ["unacked", "while asleep"]
+    juliet.node = two_nodes.one
+
+    async def is_over() -> bool:
+        over = not await juliet.resume(web=web)
+        await juliet.cut()
+        return over
+
+    await eventually(is_over)
+    await again.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("resumable", [True, False])
+async def test_what_was_never_acked_comes_again_after_the_session(
+    own_node: Node, resumable: bool
+) -> None:
+    """XEP-0160 with XEP-0198: it is the ack that counts, not that it was written; and the count of
+    what the client sent outlives the session."""
+    own_node.env["TANDEM_XMPP_RESUME_S"] = "1"
+    own_node.start()
+    ann, account = await JsonClient.online(own_node), await JsonClient.register(own_node)
+    await befriend(ann, account)
+    juliet = await Resuming(own_node, account).start(web=False, resumable=resumable)
+    await ann.say(account.id, "acked", "0")
+    await juliet.expect(1)
+    juliet.say(ann.jid, "there")
+    await ann.expect(cmd=10)
+    juliet.stop_acking()
+    await ann.say(account.id, "unacked", "1")
+    await juliet.expect(2)
+    handled = len(juliet.unacked) + juliet.acked
+    await juliet.cut()
+    if resumable:
+        await ann.expect(cmd=20, userid=account.id, state="offline")  # the session is over
+        assert not await juliet.resume(web=False)
+        assert f"h='{handled}'" in juliet.failure
+        await juliet.cut()
+    again = await Resuming(own_node, account).start(web=False)
+    assert await again.expect(1) == ["unacked"]
+    await again.cut()
+    third = await Resuming(own_node, account).start(web=False)
+    await ann.say(account.id, "last", "2")
+    while "last" not in third.come:
+        await third.expect(len(third.come) + 1)
+    assert third.come[-1] == "last"
+    await third.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("web", [False, True], ids=["tcp", "websocket"])
+async def test_an_ack_of_what_was_not_sent_ends_the_stream(one_node: Node, web: bool) -> None:
+    """XEP-0198 section 9: undefined-condition, with both numbers."""
+    account = await JsonClient.register(one_node)
+    juliet = await Resuming(one_node, account).start(web=web, presence=False)
+    juliet.stop()
+    juliet.write(f"<a xmlns='{SM}' h='70000'/>")
+    error = await juliet.until("<stream:error.*?</stream:error>")
+    assert "<undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>" in error[0]
+    assert f"<handled-count-too-high xmlns='{SM}' h='70000' send-count='0'/>" in error[0]
+    await juliet.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_connection_that_is_taken_over_is_told_conflict(one_node: Node) -> None:
+    """XEP-0198 section 5: it may still be there, where only the client thinks it lost."""
+    account = await JsonClient.register(one_node)
+    juliet = await Resuming(one_node, account).start(web=False, presence=False)
+    juliet.stop()
+    again = Resuming(one_node, account)
+    again.number = juliet.number
+    assert await again.resume(web=True)
+    assert "<conflict" in (await juliet.until("<stream:error.*?</stream:error>"))[0]
+    await juliet.cut()
+    await again.cut()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_limits_of_resumption_are_settings(own_node: Node) -> None:
+    """How long is told; so many stanzas are kept."""
+    own_node.env["TANDEM_XMPP_RESUME_S"] = "77"
+    own_node.env["TANDEM_XMPP_UNACKED_STANZAS"] = "5"
+    own_node.start()
+    ann, account = await JsonClient.online(own_node), await JsonClient.register(own_node)
+    juliet = await Resuming(own_node, account).start(web=False)
+    assert juliet.max_s == 77
+    await ann.say(account.id, "0", "0")
+    await juliet.expect(1)
+    juliet.stop_acking()
+    await juliet.cut()
+    for n in range(1, 8):
+        await ann.say(account.id, str(n), str(n))
+    assert not await juliet.resume(web=False)
+    await juliet.cut()
+    again = await Resuming(own_node, account).start(web=False)
+    await again.expect(7)
+    assert again.come[-7:] == [str(n) for n in range(1, 8)]
+    await again.cut()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_the_count_waits_for_the_disk(own_node: Node) -> None:
+    """``h`` counts a message only when it is durable: not while mongod stands still."""
+    own_node.start()
+    ann, account = await JsonClient.online(own_node), await JsonClient.register(own_node)
+    juliet = await Resuming(own_node, account).start(web=False)
+    juliet.say(ann.jid, "first")
+    await ann.expect(cmd=10)
+    mongod = own_node.mongod_pid()
+    os.kill(mongod, signal.SIGSTOP)
+    try:
+        juliet.say(ann.jid, "second")
+        juliet.write(f"<r xmlns='{SM}'/>")
+        juliet.write(f"<r xmlns='{SM}'/>")
+        await juliet.asked(2)
+        assert len(juliet.unacked) == 1, "counted, though the disk does not have it"
+    finally:
+        os.kill(mongod, signal.SIGCONT)
+    assert (await ann.expect(cmd=10))["content"] == "second"
+    while juliet.unacked:
+        juliet.write(f"<r xmlns='{SM}'/>")
+        await juliet.asked(1)
     await juliet.cut()

@@ -32,7 +32,10 @@ class Resuming:
         self.unacked: list[str] = []
         self.handled = self.acked = 0
         self.number = ""
-        self.resumed = 0
+        self.resumed = self.max_s = 0
+        self.failure = ""
+        self._answers = 0
+        self._acks = True
         self.news = asyncio.Event()
         self._left: list[asyncio.StreamWriter] = []
         self._web: WebSocketClientConnection | None = None
@@ -128,15 +131,22 @@ class Resuming:
 
     # The session.
 
-    async def start(self, *, web: bool, presence: bool = True) -> "Resuming":
+    async def start(
+        self, *, web: bool, presence: bool = True, resumable: bool = True
+    ) -> "Resuming":
         await self.connect(web=web)
         self.write(
             "<iq xmlns='jabber:client' type='set' id='b'>"
             "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
         )
         await self.until("</bind></iq>")
-        self.write(f"<enable xmlns='{SM}' resume='true'/>")
-        self.number = (await self.until(rf"<enabled xmlns='{SM}'[^>]* id='([^']+)'[^>]*>"))[1]
+        if resumable:
+            self.write(f"<enable xmlns='{SM}' resume='true'/>")
+            found = await self.until(rf"<enabled xmlns='{SM}'[^>]* id='([^']+)' max='(\d+)'[^>]*>")
+            self.number, self.max_s = found[1], int(found[2])
+        else:
+            self.write(f"<enable xmlns='{SM}'/>")
+            await self.until(rf"<enabled xmlns='{SM}'/>")
         self._task = asyncio.create_task(self._listen())
         if presence:
             self.send("<presence xmlns='jabber:client'/>")
@@ -148,6 +158,7 @@ class Resuming:
         self.ask_resume()
         found = await self.until(rf"<resumed xmlns='{SM}'[^>]* h='(\d+)'/>|<failed.*?</failed>")
         if found[1] is None:
+            self.failure = found[0]
             return False
         self._ack(int(found[1]))
         self.resumed += 1
@@ -155,6 +166,24 @@ class Resuming:
             self.write(stanza)
         self._task = asyncio.create_task(self._listen())
         return True
+
+    def stop_acking(self) -> None:
+        """What comes from now on is not acked."""
+        self._acks = False
+
+    def stop(self) -> None:
+        """The test reads by itself from now on."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def asked(self, count: int) -> None:
+        """So many answers to ``<r/>`` more have come."""
+        wanted = self._answers + count
+        async with asyncio.timeout(20):
+            while self._answers < wanted:
+                self.news.clear()
+                await self.news.wait()
 
     def ask_resume(self) -> None:
         self.write(f"<resume xmlns='{SM}' h='{self.handled}' previd='{self.number}'/>")
@@ -192,10 +221,13 @@ class Resuming:
             re.DOTALL,
         ):
             self._text = self._text[found.end() :]
-            if found[1] == "r":
+            if found[1] == "r" and self._acks:
                 self.write(f"<a xmlns='{SM}' h='{self.handled}'/>")
             elif found[1] == "a":
+                self._answers += 1
                 self._ack(int(found[2]))
+            elif found[1] == "r":
+                pass
             else:
                 self.handled += 1
                 body = re.search("<body>(.*?)</body>", found[0], re.DOTALL)

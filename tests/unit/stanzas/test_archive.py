@@ -86,6 +86,28 @@ def test_read_of_wrong_field_is_refused(wrong: str) -> None:
     assert refused.value.slug == "bad-field"
 
 
+def test_unknown_field_is_not_implemented() -> None:
+    """XEP-0313 section 4.1.5 names the condition."""
+    with pytest.raises(ChatError) as refused:
+        archive.read(query(field("include-groupchat", "true")))
+    assert refused.value.condition.xmpp == "feature-not-implemented"
+    assert refused.value.condition.xmpp_type == "cancel"
+
+
+@pytest.mark.parametrize(
+    ("default", "is_right"),
+    [("always", True), ("never", True), ("roster", True), ("", False), ("maybe", False)],
+)
+def test_preferences_are_checked(default: str, is_right: bool) -> None:
+    """XEP-0441 knows three."""
+    wanted = etree.fromstring(f"<prefs xmlns='{ns.ARCHIVE}' default='{default}'/>")
+    if is_right:
+        archive.check_preferences(wanted)
+        return
+    with pytest.raises(ChatError, match="default must be"):
+        archive.check_preferences(wanted)
+
+
 def test_fields_of_another_namespace_are_not_read() -> None:
     """Only data forms count."""
     other = f"<x xmlns='urn:other'>{field('nmae', 'x')}</x>"

@@ -264,11 +264,14 @@ def test_check_of_type_refuses_only_rooms(kind: str) -> None:
 
 @pytest.mark.parametrize("xmlns", ["", WEBSOCKET])
 def test_carbon_has_the_whole_message_inside(xmlns: str) -> None:
-    """It comes from and goes to the account itself, with text and marks unharmed."""
+    """It comes from the account itself for one of its devices, with text and marks unharmed."""
     stanza = sent(Message(id=7, content="<b> 😀"), xmlns=WEBSOCKET)
     me = "o'neill&co@example.org"
-    found = etree.fromstring(carbons.sent(stanza, me, xmlns))
-    assert found.get("from") == found.get("to") == me
+    to = f"{me}/<phone>"
+    found = etree.fromstring(
+        carbons.copy("sent", stanza, account=me, to=to, xmlns=xmlns, of="chat")
+    )
+    assert (found.get("from"), found.get("to"), found.get("type")) == (me, to, "chat")
     inner = found.find(f"{{{ns.CARBONS}}}sent/{{{ns.FORWARD}}}forwarded/{{{ns.CLIENT}}}message")
     assert inner.findtext(f"{{{ns.CLIENT}}}body") == "<b> 😀"
 
@@ -366,3 +369,15 @@ def test_recalled_message_is_a_tombstone() -> None:
     out = etree.fromstring(sent(Message(id=7, recalled=True, ts=1), "n\n", xmlns=WEBSOCKET))
     assert out.get("id") == "n"
     assert [child.tag for child in out] == [f"{{{ns.RETRACT}}}retracted", f"{{{ns.IDS}}}stanza-id"]
+
+
+@given(
+    st.text(), st.text(), st.text(max_size=3), st.text(), st.booleans(), st.sampled_from(("", "7"))
+)
+def test_names_of_an_entry_are_read_as_they_were_written(
+    own: str, target: str, rest: str, to: str, private: bool, whose: str
+) -> None:
+    """Whatever the id attributes are; what parts them becomes a space."""
+    own, target, to = (name.translate({9: " ", 10: " "}) for name in (own, target, to))
+    names = Names(own, target, rest, whose, to, private)
+    assert Names.of(names.xml()) == names

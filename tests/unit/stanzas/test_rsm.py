@@ -49,6 +49,13 @@ def test_read_of_max_that_is_no_number_is_refused(limit: str) -> None:
     assert refused.value.slug == "bad-field"
 
 
+def test_page_by_index_is_not_implemented() -> None:
+    """XEP-0059 section 2.7 leaves it open and names the condition."""
+    with pytest.raises(ChatError) as refused:
+        rsm.read(query("<max>10</max><index>371</index>"), 50)
+    assert refused.value.condition.xmpp == "feature-not-implemented"
+
+
 @pytest.mark.parametrize("name", ["after", "before"])
 @pytest.mark.parametrize("number", ["x", " ", "-1", " 7", "٣", "²", "7.0", "9" * 17, "9" * 5000])
 def test_read_of_id_that_is_none_of_ours_is_not_found(name: str, number: str) -> None:

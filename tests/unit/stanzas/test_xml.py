@@ -327,9 +327,20 @@ def test_whitespace_keepalive_neither_counts_nor_stays() -> None:
     assert [what for what, _ in parser.feed(b"<iq/>")] == ["stanza"]
 
 
-def test_text_between_stanzas_is_bounded() -> None:
-    """Only whitespace is free."""
-    assert read(STREAM, *[b"x " * 1000] * 20)[-1] == ("error", "policy-violation")
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"<iq/>x<iq/>"],
+        [b"x<iq/>"],
+        [b"<iq/> ", b" x", b"<iq/>"],
+        [b"<iq/>", b"x", b"<iq/>"],
+    ],
+)
+def test_text_between_stanzas_ends_the_stream(pieces: list[bytes]) -> None:
+    """Only whitespace is free; what was complete before it is read."""
+    *before, last = read(STREAM, *pieces)
+    assert last == ("error", "bad-format")
+    assert [seen[0] for seen in before] == ["open"] + ["stanza"] * pieces[0].startswith(b"<iq/>")
 
 
 def test_serialise_takes_along_only_the_namespaces_in_use() -> None:

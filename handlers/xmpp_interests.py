@@ -1,0 +1,132 @@
+"""What a session hears of what others publish: what its client's capabilities ask for (XEP-0163
+section 4, XEP-0115)."""
+
+import logging
+import secrets
+from collections import deque
+from typing import TYPE_CHECKING
+
+from server.clients import Pending
+from server.deliveries import NodeEvent
+from server.errors import StorageAway
+from stanzas import caps, ns, pubsub
+from stanzas.replies import Origin
+from stanzas.xml import Element, attribute
+
+if TYPE_CHECKING:
+    from handlers.xmpp import XmppSession
+
+log = logging.getLogger(__name__)
+
+HELD = 200
+"""Events that wait while the client is asked, or is told what there was before them."""
+
+
+class Interests:
+    """One session's. While nothing is known of its client, it hears of nothing."""
+
+    def __init__(self, session: "XmppSession") -> None:
+        self._session = session
+        self._caps: caps.Caps | None = None
+        self._nodes: frozenset[str] = frozenset()
+        self._question = ""
+        self._held: deque[NodeEvent] | None = None
+
+    def saw(self, presence: Element | None) -> None:
+        """The client's own presence for all, None: it is unavailable. :meth:`greet` follows."""
+        said = None if presence is None else caps.read(presence)
+        if said is None:
+            self._caps, self._nodes, self._question, self._held = None, frozenset(), "", None
+        elif said != self._caps:
+            self._caps = said
+            if self._held is None:
+                self._held = deque(maxlen=HELD)
+            known = self._session.services.capabilities.get(said.hash, said.ver)
+            if known is None:
+                self._ask(said)
+
+    async def greet(self) -> None:
+        """After a presence: the last items of what its client hears of, if that is known."""
+        said = self._caps
+        if said is None or self._held is None:
+            return
+        known = self._session.services.capabilities.get(said.hash, said.ver)
+        if known is not None:
+            self._question = ""
+            await self._hear(known)
+
+    def answered(self, answer: Element, asked: Origin) -> Pending:
+        """A result or error that came for the server."""
+        said = self._caps
+        if said is None or not self._question or asked.id != self._question:
+            return None
+        self._question = ""
+        query = answer.find(f"{{{ns.DISCO_INFO}}}query")
+        if query is None or answer.get("type") != "result":
+            return self._hear(frozenset())
+        wanted = caps.notify(query)
+        if said.ver and caps.verification(query, said.hash) == said.ver:
+            self._session.services.capabilities.learn(said.hash, said.ver, wanted)
+        else:
+            log.debug("caps_not_verified hash=%s", said.hash)
+        return self._hear(wanted)
+
+    def take(self, event: NodeEvent) -> None:
+        """Something was published, or taken back."""
+        if self._held is not None:
+            self._held.append(event)
+        elif event.node in self._nodes:
+            self._tell(event)
+
+    async def _hear(self, wanted: frozenset[str]) -> None:
+        new, self._nodes = wanted - self._nodes, wanted
+        if self._held is None:
+            self._held = deque(maxlen=HELD)
+        try:
+            if new:
+                await self._tell_last(new)
+        finally:
+            held, self._held = self._held or (), None
+            for event in held:
+                self.take(event)
+
+    async def _tell_last(self, nodes: frozenset[str]) -> None:
+        session = self._session
+        if session.node is None:
+            return
+        userid, pep = session.node.userid, session.services.pep
+        try:
+            async for last in pep.last(userid, nodes):
+                if session.is_closed or last.node not in self._nodes:
+                    return
+                item = last.item
+                self._write(
+                    last.jid,
+                    pubsub.event(last.node, "items", [item.id], item.xml, item.at, session.domain),
+                )
+        except StorageAway:
+            log.info("last_items_not_read user=%d", userid)
+
+    def _ask(self, said: caps.Caps) -> None:
+        session = self._session
+        self._question = f"caps-{secrets.token_hex(8)}"
+        session.transport.tell(
+            f"<iq{session.xmlns} type='get' id='{self._question}' from='{session.domain}' "
+            f"to='{attribute(session.me)}'><query xmlns='{ns.DISCO_INFO}' "
+            f"node='{attribute(said.node)}#{attribute(said.ver)}'/></iq>"
+        )
+
+    def _tell(self, event: NodeEvent) -> None:
+        self._write(
+            event.jid,
+            pubsub.event(
+                event.node, event.what, event.ids, event.xml, event.at, self._session.domain
+            ),
+        )
+
+    def _write(self, sender: str, inside: str) -> None:
+        session = self._session
+        session.transport.tell(
+            f"<message{session.xmlns} from='{attribute(sender)}' to='{attribute(session.me)}' "
+            f"type='headline' id='{secrets.token_hex(8)}'>{inside}</message>"
+        )
