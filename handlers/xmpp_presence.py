@@ -37,6 +37,8 @@ class Attendance:
     def handle(self, stanza: Element, kind: str) -> Pending:
         """One's own presence, for everybody who sees it."""
         session = self._session
+        if session.node is not None:
+            session.services.router.count(session.node)
         first, could_receive = not self.stanza, self.priority >= 0
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
@@ -80,18 +82,22 @@ class Attendance:
         """A client asks for the presence of a contact."""
         session, services = self._session, self._session.services
         node = session.node
-        contact, _ = await session.recipient(asked.to)
+        contact, resource = await session.recipient(asked.to)
         if node is None or contact is None:
             return
+        services.router.count(node)
         if contact.id != node.userid and node.userid not in await services.contacts.watchers(
             contact.id
         ):
             return
+        sender = f"{contact.jid}/{resource}" if resource else contact.jid
         found = await services.presence.for_xmpp((contact.id,))
+        if resource:
+            found = [each for each in found if _is_of(sender, each)]
         for body in found:
             self.take(body)
         if not found:
-            self._tell(f" from='{attribute(contact.jid)}' type='unavailable'/>")
+            self._tell(f" from='{attribute(sender)}' type='unavailable'/>")
 
     def leave(self) -> None:
         """The connection is gone."""
@@ -106,13 +112,17 @@ class Attendance:
         return (self.stanza, self._farewell()) if self.stanza else ("", "")
 
     def take(self, body: Stanza | WebPresence | SubscriptionStanza) -> None:
-        """A presence for this session, which hears of them while it is available."""
+        """A presence for this session, if it is one that hears of it."""
+        if isinstance(body, SubscriptionStanza):
+            # Requests are for those who are available, what comes of them is for the roster.
+            if self.stanza or (body.kind != "subscribe" and self._session.contacts.has_roster):
+                head = f" from='{attribute(body.jid)}' type='{body.kind}'"
+                self._tell(f"{head}>{body.note}</presence>" if body.note else f"{head}/>")
+            return
         if not self.stanza or self._session.transport.is_slow:
             return
         if isinstance(body, WebPresence):
             self._tell(presence.of_state(f"{body.jid}/{WEB}", body.state, body.memo))
-        elif isinstance(body, SubscriptionStanza):
-            self._tell(f" from='{attribute(body.jid)}' type='{body.kind}'/>")
         else:
             self._tell(body.rest)
 
@@ -146,8 +156,8 @@ class Attendance:
         rosters = services.contacts.rosters
         for body in await services.presence.for_xmpp(await rosters.seen(userid)):
             self.take(body)
-        for jid in await rosters.asked(userid):
-            self.take(SubscriptionStanza(jid, "subscribe"))
+        for jid, note in await rosters.asked(userid):
+            self.take(SubscriptionStanza(jid, "subscribe", note))
 
     async def _leave(self, farewell: str) -> None:
         session = self._session
@@ -186,6 +196,12 @@ async def farewells(timeout_s: float) -> None:
     """Waits until those who left are out of sight."""
     if _farewells:
         await asyncio.wait(_farewells, timeout=timeout_s)
+
+
+def _is_of(sender: str, body: Stanza | WebPresence) -> bool:
+    if isinstance(body, WebPresence):
+        return sender == f"{body.jid}/{WEB}"
+    return body.rest.startswith(f" from='{attribute(sender)}'")
 
 
 def priority_of(stanza: Element) -> int:

@@ -62,6 +62,8 @@ class Queries:
         """Answers one request, at once or when what it returns is awaited."""
         found = self._table.get((kind, child.tag))
         if found is None or not self._is_ours(asked.to):
+            if (kind, child.tag) == ("set", f"{{{ns.ROSTER}}}query"):
+                raise ChatError("not-allowed", "not your roster")
             session = self._session
             session.transport.tell(
                 replies.error_of(asked, session.me, session.xmlns, "service-unavailable", "cancel")

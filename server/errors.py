@@ -82,6 +82,7 @@ _TYPES: Mapping[str, Literal["auth", "cancel", "modify"]] = {
     "not-allowed": "cancel",
     "not-acceptable": "modify",
     "bad-request": "modify",
+    "jid-malformed": "modify",
     "forbidden": "auth",
 }
 """The types of the conditions that a refusal may name itself."""

@@ -49,15 +49,16 @@ class Rosters:
         )
         return items, hashlib.sha256(_encode(items)).hexdigest()[:20]
 
-    async def asked(self, userid: int) -> list[str]:
-        """Whose requests wait for the user's answer: bare JIDs."""
+    async def asked(self, userid: int) -> list[tuple[str, str]]:
+        """Whose requests wait for the user's answer: bare JIDs, and what came with each."""
         blocked = await self._blocks.load(userid)
-        asking = [
-            other
+        asking = {
+            other: pair.get("notes", {}).get(str(other), "")
             for pair in await self._store.of_user(userid)
             if (other := other_of(pair, userid)) in pair["asks"] and other not in blocked
-        ]
-        return [user.jid for user in (await self._accounts.users(asking)).values()]
+        }
+        users = await self._accounts.users(asking)
+        return [(user.jid, asking[userid]) for userid, user in users.items()]
 
     async def seen(self, userid: int) -> list[int]:
         """Whose presence the user sees."""

@@ -38,7 +38,7 @@ def parse(text: str) -> Jid:
     """Raises ``bad-field`` for what is no JID."""
     found = _parse(text)
     if found is None:
-        raise ChatError("bad-field", "not a JID")
+        raise ChatError("bad-field", "not a JID", xmpp="jid-malformed")
     return found
 
 
