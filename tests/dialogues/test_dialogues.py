@@ -10,7 +10,7 @@ import pytest
 from lxml import etree
 
 from tests.support.contacts import befriend
-from tests.support.json_client import PASSWORD, JsonClient, fresh_name
+from tests.support.json_client import PASSWORD, JsonClient, fresh_name, http
 from tests.support.node import Node
 from tests.support.raw_xmpp import RawXmpp
 from tests.support.script import (
@@ -18,6 +18,7 @@ from tests.support.script import (
     Script,
     ScriptError,
     Step,
+    call,
     fill,
     fit_element,
     fit_json,
@@ -75,8 +76,20 @@ class Player:
         if step.act == "befriends":
             await befriend(self.accounts[step.who], self.accounts[step.device])
             return
+        if step.act == "calls":
+            await self._call(step)
+            return
         [protocol] = [p for n, p, d in self.script.clients if (n, d) == (step.who, step.device)]
         await (self._xmpp(step) if protocol == "xmpp" else self._json(step))
+
+    async def _call(self, step: Step) -> None:
+        asked = call(self._text(step.block))
+        token = self.accounts[step.who].token
+        home = self._home(step)
+        status, answer, _ = await http(home, asked.method, asked.path, asked.body, token)
+        assert status == asked.status, f"{status} {answer}"
+        if asked.answer is not None:
+            fit_json(asked.answer, answer, self.known)
 
     async def _xmpp(self, step: Step) -> None:
         key = (step.who, step.device)
@@ -238,6 +251,7 @@ async def test_dialogue(node: Node, script: Script, transport: str) -> None:
         ("romeo xmpp a\nromeo xmpp b\nRomeo connects\n", "line 3: which of"),
         ("romeo xmpp\nwhat?\n", "line 2: neither"),
         ("alice json\nAlice sends:\n    {cmd\n", "line 2: the block"),
+        ("alice json\nAlice calls:\n    POST /api/contacts\n", "line 2: the block"),
         ("# nobody\n", "line 1: no client"),
     ),
 )

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -15,6 +15,8 @@ CLIENT = "jabber:client"
 _DECLARED = re.compile(r"([a-z]+) (xmpp|json)(?: ([a-z]+))?")
 _SAID = re.compile(r"([A-Z][a-z]+)(?:'s ([a-z]+))? (.+?)(:?)")
 _FRIENDS = re.compile(r"([A-Z][a-z]+) and ([A-Z][a-z]+) are contacts")
+_CALL = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)(?: (\{.*\}))?")
+_ANSWER = re.compile(r"([1-5]\d\d)(?: (\{.*\}))?")
 _HOLE = re.compile(r"\{(\??)([a-z][\w.]*)\}")
 
 PLAIN = {"connects", "logs in", "disconnects", "is cut off", "receives no message"}
@@ -26,6 +28,7 @@ WITH_BLOCK = {
     "receives",
     "never receives",
     "stream ends",
+    "calls",
 }
 
 
@@ -121,7 +124,9 @@ def _check_block(script: Script, step: Step) -> None:
         return
     protocol = next(p for n, p, d in script.clients if (n, d) == (step.who, step.device))
     try:
-        if protocol == "xmpp":
+        if step.act == "calls":
+            call(_HOLE.sub("1", step.block))
+        elif protocol == "xmpp":
             stanzas(step.block)
         else:
             frames(_HOLE.sub("1", step.block) if "sends" in step.act else step.block)
@@ -145,6 +150,26 @@ def frames(block: str) -> list[dict[str, Any]]:
         while at < len(quoted) and quoted[at].isspace():
             at += 1
     return found
+
+
+class Call(NamedTuple):
+    """A request to the HTTP API, and what its answer has at least."""
+
+    method: str
+    path: str
+    body: Any
+    status: int
+    answer: Any
+
+
+def call(block: str) -> Call:
+    """``POST /api/x {body}`` in one line, and in the next the answer: ``201 {body}``."""
+    asked, _, answer = block.partition("\n")
+    request, reply = _CALL.fullmatch(asked), _ANSWER.fullmatch(answer)
+    if request is None or reply is None:
+        raise ValueError("a call has two lines: method, path and body; status and body")
+    body, wanted = (frames(each)[0] if each else None for each in (request[3], reply[2]))
+    return Call(request[1], request[2], body, int(reply[1]), wanted)
 
 
 def fill(text: str, known: dict[str, str]) -> str:
