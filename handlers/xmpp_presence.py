@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 DIRECTED = 100
 """Whom a session may have shown itself to without their being contacts."""
+PRESENCE_CHARS = 16_384
+"""More is not for all contacts to hear, each of whom gets a copy."""
+AT_ONCE = 20
+LOOK_S = 0.05
 _PRIORITY = f"{{{ns.CLIENT}}}priority"
 _farewells: set[asyncio.Task[None]] = set()
 
@@ -40,14 +44,17 @@ class Attendance:
         if session.node is not None:
             session.services.router.count(session.node)
         first, could_receive = not self.stanza, self.priority >= 0
+        said = passing.rest(stanza, session.me)
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
             if first and not self._directed:
                 return None
             self._show("offline")
-            return self._leave(passing.rest(stanza, session.me))
+            return self._leave(said if len(said) <= PRESENCE_CHARS else self._farewell())
+        if len(said) > PRESENCE_CHARS:
+            raise ChatError("too-long", f"a presence has at most {PRESENCE_CHARS} characters")
         self.priority = priority_of(stanza)
-        self.stanza = passing.rest(stanza, session.me)
+        self.stanza = said
         self._show(*presence.shown(stanza, MEMO_CHARS))
         may_receive = self.priority >= 0 and not could_receive
         if may_receive:
@@ -119,8 +126,9 @@ class Attendance:
                 head = f" from='{attribute(body.jid)}' type='{body.kind}'"
                 self._tell(f"{head}>{body.note}</presence>" if body.note else f"{head}/>")
             return
-        if not self.stanza or self._session.transport.is_slow:
+        if not self.stanza:
             return
+        # Even if the client is slow to read: there is nothing that would tell it later.
         if isinstance(body, WebPresence):
             self._tell(presence.of_state(f"{body.jid}/{WEB}", body.state, body.memo))
         else:
@@ -150,14 +158,24 @@ class Attendance:
     async def _hear(self, userid: int) -> None:
         """What there is to hear for who was not there: presences, and requests that wait."""
         services = self._session.services
-        for rest, _ in await services.presence.spoken((userid,)):
-            if rest != self.stanza:
-                self._tell(rest)
-        rosters = services.contacts.rosters
-        for body in await services.presence.for_xmpp(await rosters.seen(userid)):
+        own = await services.presence.spoken((userid,))
+        seen, requests = await services.contacts.rosters.greeting(userid)
+        found: list[Stanza | WebPresence | SubscriptionStanza] = [
+            *(Stanza(rest) for rest, _ in own if rest != self.stanza),
+            *await services.presence.for_xmpp(seen),
+            *(SubscriptionStanza(jid, "subscribe", note) for jid, note in requests),
+        ]
+        for number, body in enumerate(found, 1):
             self.take(body)
-        for jid, note in await rosters.asked(userid):
-            self.take(SubscriptionStanza(jid, "subscribe", note))
+            if number % AT_ONCE == 0:
+                await self._let_read()
+
+    async def _let_read(self) -> None:
+        """Waits until what was told is on its way: no outbox holds all contacts' presences."""
+        session = self._session
+        await asyncio.sleep(0)
+        while session.transport.is_slow and not session.is_closed:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(LOOK_S)
 
     async def _leave(self, farewell: str) -> None:
         session = self._session

@@ -27,8 +27,7 @@ class ContactQueries:
     async def subscription(self, stanza: Element, kind: Kind, asked: Origin) -> None:
         """Takes a subscription stanza to a user; a resource in its address means nothing."""
         session, userid = self._session, self._userid()
-        if session.node is not None:
-            session.services.router.count(session.node)
+        self._count()
         contact, _ = await session.recipient(asked.to)
         if contact is not None:
             note = passing.inside(stanza)
@@ -38,6 +37,7 @@ class ContactQueries:
         return self._get(query.get("ver"), asked)
 
     async def _get(self, known: str | None, asked: Origin) -> None:
+        self._count()
         self.has_roster = True
         rosters = self._session.services.contacts.rosters
         items, version = await rosters.of_user(self._userid())
@@ -51,6 +51,7 @@ class ContactQueries:
         return self._set(roster.read(query), asked)
 
     async def _set(self, wish: roster.Wish, asked: Origin) -> None:
+        self._count()
         contacts = self._session.services.contacts
         other = await self._named(wish.jid)
         if wish.remove:
@@ -117,6 +118,10 @@ class ContactQueries:
         if user is None:
             raise ChatError("no-such-user", "no account of this service")
         return user
+
+    def _count(self) -> None:
+        if self._session.node is not None:
+            self._session.services.router.count(self._session.node)
 
     def _userid(self) -> int:
         node = self._session.node

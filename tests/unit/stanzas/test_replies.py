@@ -85,4 +85,4 @@ def test_origin_of_stanza_is_its_name_id_and_addressee() -> None:
     assert replies.origin(stanza) == Origin("iq", "1", "a@b")
     stanza.set("type", "result")
     assert replies.origin(stanza).is_answer
-    assert replies.origin(etree.fromstring("<message/>")) == ("message", "", "")
+    assert replies.origin(etree.fromstring("<message/>")) == Origin("message", "", "")
