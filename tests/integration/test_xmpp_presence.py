@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
+from server.roster import Rosters
 from tests.support.contacts import befriend
+from tests.support.house import house
 from tests.support.json_client import PASSWORD, JsonClient
 from tests.support.node import Node, TwoNodes
 from tests.support.raw_xmpp import RawXmpp
@@ -90,7 +92,7 @@ async def test_contacts_on_a_lost_node_are_gone_and_come_back_with_it(own_nodes:
 
 
 CONTACTS = 1000
-PRESENT = 400
+PRESENT = 600
 
 
 async def fill(database: Any, account: JsonClient, node_id: str) -> None:
@@ -177,7 +179,7 @@ async def test_login_with_a_thousand_contacts_reads_no_single_one(own_nodes: Two
 
 @pytest.mark.gen_test(timeout=60)
 async def test_list_changed_on_two_nodes_at_once_is_one_list(two_nodes: TwoNodes) -> None:
-    """Every push has the item as it is in the version that it tells, and nothing is lost."""
+    """Nothing is lost, and both devices hear of the last version."""
     async with Cast() as cast:
         one, _ = two_nodes.nodes
         romeo = await JsonClient.register(one)
@@ -210,6 +212,29 @@ async def test_list_changed_on_two_nodes_at_once_is_one_list(two_nodes: TwoNodes
             )
             for item in push.findall(ITEM):
                 assert item.get("name") == items[item.get("jid")]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_push_that_is_late_has_the_item_of_the_version_that_it_tells(tmp_path: Path) -> None:
+    """Somebody else has changed the item again before this change is told."""
+    async with house(tmp_path / "var") as services:
+        told: list[Any] = []
+        romeo, juliet = [await services.accounts.create(password=PASSWORD) for _ in range(2)]
+        store, contacts = services.store.contacts, services.contacts
+        rosters = Rosters(
+            store, services.accounts, services.blocks, lambda _, item: told.append(item)
+        )
+        await contacts.keep(romeo.id, juliet.id, "first", ())
+        [first] = await store.of_user(romeo.id)
+        before = {**first, "items": {}}
+        await contacts.keep(romeo.id, juliet.id, "second", ())
+        await rosters.push(before, first)
+        items, version = await rosters.of_user(romeo.id)
+        assert [(item.name, item.version) for item in told] == [("second", version)]
+        assert [item.name for item in items] == ["second"]
+        await contacts.remove(romeo.id, juliet.id)
+        await rosters.push(before, first)
+        assert told[1].subscription == "remove"
 
 
 @pytest.mark.gen_test(timeout=60)
