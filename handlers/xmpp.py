@@ -286,7 +286,8 @@ class XmppSession:
         self.transport.finish_stanza(asked)
         log.debug("stanza_refused name=%s slug=%s", asked.name, error.slug)
         self.services.metrics.error(error.slug)
-        self.transport.tell(replies.error(asked, self.me, self.xmlns, error))
+        if not asked.is_answer:
+            self.transport.tell(replies.error(asked, self.me, self.xmlns, error))
         enough = self._patience.lost(error)
         if enough is not None:
             self.end(enough)
@@ -430,7 +431,7 @@ class XmppSession:
             return self.rooms.presence(stanza, asked)
         kind = stanza.get("type") or ""
         if kind in _SUBSCRIPTIONS:
-            return self.contacts.subscription(_SUBSCRIPTIONS[kind], asked)
+            return self.contacts.subscription(stanza, _SUBSCRIPTIONS[kind], asked)
         if kind == "probe":
             return self.attendance.probe(asked)
         if kind == "error":

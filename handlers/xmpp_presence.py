@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 
 DIRECTED = 100
 """Whom a session may have shown itself to without their being contacts."""
+PRESENCE_CHARS = 16_384
+"""More is not for all contacts to hear, each of whom gets a copy."""
+AT_ONCE = 20
+LOOK_S = 0.05
 _PRIORITY = f"{{{ns.CLIENT}}}priority"
 _farewells: set[asyncio.Task[None]] = set()
 
@@ -37,7 +41,10 @@ class Attendance:
     def handle(self, stanza: Element, kind: str) -> Pending:
         """One's own presence, for everybody who sees it."""
         session = self._session
+        if session.node is not None:
+            session.services.router.count(session.node)
         first, could_receive = not self.stanza, self.priority >= 0
+        said = passing.rest(stanza, session.me)
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
             session.interests.saw(None)
@@ -45,9 +52,11 @@ class Attendance:
             if first and not self._directed:
                 return None
             self._show("offline")
-            return self._leave(passing.rest(stanza, session.me))
+            return self._leave(said if len(said) <= PRESENCE_CHARS else self._farewell())
+        if len(said) > PRESENCE_CHARS:
+            raise ChatError("too-long", f"a presence has at most {PRESENCE_CHARS} characters")
         self.priority = priority_of(stanza)
-        self.stanza = passing.rest(stanza, session.me)
+        self.stanza = said
         self._show(*presence.shown(stanza, MEMO_CHARS))
         session.interests.saw(stanza)
         may_receive = self.priority >= 0 and not could_receive
@@ -83,18 +92,22 @@ class Attendance:
         """A client asks for the presence of a contact."""
         session, services = self._session, self._session.services
         node = session.node
-        contact, _ = await session.recipient(asked.to)
+        contact, resource = await session.recipient(asked.to)
         if node is None or contact is None:
             return
+        services.router.count(node)
         if contact.id != node.userid and node.userid not in await services.contacts.watchers(
             contact.id
         ):
             return
+        sender = f"{contact.jid}/{resource}" if resource else contact.jid
         found = await services.presence.for_xmpp((contact.id,))
+        if resource:
+            found = [each for each in found if _is_of(sender, each)]
         for body in found:
             self.take(body)
         if not found:
-            self._tell(f" from='{attribute(contact.jid)}' type='unavailable'/>")
+            self._tell(f" from='{attribute(sender)}' type='unavailable'/>")
 
     def leave(self) -> None:
         """The connection is gone."""
@@ -109,13 +122,18 @@ class Attendance:
         return (self.stanza, self._farewell()) if self.stanza else ("", "")
 
     def take(self, body: Stanza | WebPresence | SubscriptionStanza) -> None:
-        """A presence for this session, which hears of them while it is available."""
-        if not self.stanza or self._session.transport.is_slow:
+        """A presence for this session, if it is one that hears of it."""
+        if isinstance(body, SubscriptionStanza):
+            # Requests are for those who are available, what comes of them is for the roster.
+            if self.stanza or (body.kind != "subscribe" and self._session.contacts.has_roster):
+                head = f" from='{attribute(body.jid)}' type='{body.kind}'"
+                self._tell(f"{head}>{body.note}</presence>" if body.note else f"{head}/>")
             return
+        if not self.stanza:
+            return
+        # Even if the client is slow to read: there is nothing that would tell it later.
         if isinstance(body, WebPresence):
             self._tell(presence.of_state(f"{body.jid}/{WEB}", body.state, body.memo))
-        elif isinstance(body, SubscriptionStanza):
-            self._tell(f" from='{attribute(body.jid)}' type='{body.kind}'/>")
         else:
             self._tell(body.rest)
 
@@ -144,14 +162,24 @@ class Attendance:
     async def _hear(self, userid: int) -> None:
         """What there is to hear for who was not there: presences, and requests that wait."""
         services = self._session.services
-        for rest, _ in await services.presence.spoken((userid,)):
-            if rest != self.stanza:
-                self._tell(rest)
-        rosters = services.contacts.rosters
-        for body in await services.presence.for_xmpp(await rosters.seen(userid)):
+        own = await services.presence.spoken((userid,))
+        seen, requests = await services.contacts.rosters.greeting(userid)
+        found: list[Stanza | WebPresence | SubscriptionStanza] = [
+            *(Stanza(rest) for rest, _ in own if rest != self.stanza),
+            *await services.presence.for_xmpp(seen),
+            *(SubscriptionStanza(jid, "subscribe", note) for jid, note in requests),
+        ]
+        for number, body in enumerate(found, 1):
             self.take(body)
-        for jid in await rosters.asked(userid):
-            self.take(SubscriptionStanza(jid, "subscribe"))
+            if number % AT_ONCE == 0:
+                await self._let_read()
+
+    async def _let_read(self) -> None:
+        """Waits until what was told is on its way: no outbox holds all contacts' presences."""
+        session = self._session
+        await asyncio.sleep(0)
+        while session.transport.is_slow and not session.is_closed:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(LOOK_S)
 
     async def _leave(self, farewell: str) -> None:
         session = self._session
@@ -190,6 +218,12 @@ async def farewells(timeout_s: float) -> None:
     """Waits until those who left are out of sight."""
     if _farewells:
         await asyncio.wait(_farewells, timeout=timeout_s)
+
+
+def _is_of(sender: str, body: Stanza | WebPresence) -> bool:
+    if isinstance(body, WebPresence):
+        return sender == f"{body.jid}/{WEB}"
+    return body.rest.startswith(f" from='{attribute(sender)}'")
 
 
 def priority_of(stanza: Element) -> int:

@@ -71,6 +71,8 @@ class Queries:
         if asked.to and (domain := jid.parse(asked.to).domain) != self._session.domain:
             raise self._session.not_ours(domain)
         if found is None or not self._is_ours(asked.to):
+            if (kind, child.tag) == ("set", f"{{{ns.ROSTER}}}query"):
+                raise ChatError("not-allowed", "not your roster")
             session = self._session
             session.transport.tell(
                 replies.error_of(asked, session.me, session.xmlns, "service-unavailable", "cancel")

@@ -8,7 +8,7 @@ from server.deliveries import BlockChange, RosterItem
 from server.errors import ChatError
 from server.model import User
 from server.subscriptions import Kind
-from stanzas import blocking, jid, replies, roster
+from stanzas import blocking, jid, passing, replies, roster
 from stanzas.replies import Origin
 from stanzas.xml import Element, attribute
 
@@ -21,21 +21,24 @@ class ContactQueries:
 
     def __init__(self, session: "XmppSession") -> None:
         self._session = session
-        self._has_roster = False
+        self.has_roster = False
         self._has_blocklist = False
 
-    async def subscription(self, kind: Kind, asked: Origin) -> None:
+    async def subscription(self, stanza: Element, kind: Kind, asked: Origin) -> None:
         """Takes a subscription stanza to a user; a resource in its address means nothing."""
-        contact, _ = await self._session.recipient(asked.to)
+        session, userid = self._session, self._userid()
+        self._count()
+        contact, _ = await session.recipient(asked.to)
         if contact is not None:
-            contacts = self._session.services.contacts
-            await contacts.subscription(self._userid(), contact.id, kind)
+            note = passing.inside(stanza)
+            await session.services.contacts.subscription(userid, contact.id, kind, note)
 
     def get(self, query: Element, asked: Origin) -> Pending:
         return self._get(query.get("ver"), asked)
 
     async def _get(self, known: str | None, asked: Origin) -> None:
-        self._has_roster = True
+        self._count()
+        self.has_roster = True
         rosters = self._session.services.contacts.rosters
         items, version = await rosters.of_user(self._userid())
         if known == version:
@@ -48,6 +51,7 @@ class ContactQueries:
         return self._set(roster.read(query), asked)
 
     async def _set(self, wish: roster.Wish, asked: Origin) -> None:
+        self._count()
         contacts = self._session.services.contacts
         other = await self._named(wish.jid)
         if wish.remove:
@@ -92,7 +96,7 @@ class ContactQueries:
     def take(self, body: RosterItem | BlockChange) -> None:
         """A change of a list, for the sessions that have asked for it."""
         if isinstance(body, RosterItem):
-            if self._has_roster:
+            if self.has_roster:
                 self._push(roster.answer((_item(body),), body.version))
         elif self._has_blocklist:
             self._push(blocking.listing("block" if body.blocked else "unblock", body.jids))
@@ -114,6 +118,10 @@ class ContactQueries:
         if user is None:
             raise ChatError("no-such-user", "no account of this service")
         return user
+
+    def _count(self) -> None:
+        if self._session.node is not None:
+            self._session.services.router.count(self._session.node)
 
     def _userid(self) -> int:
         node = self._session.node

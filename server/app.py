@@ -305,6 +305,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         metrics.bus, metrics.sequence = bus, sequence
         registry.settle = presence.settle
         registry.watchers = contacts.watchers
+        registry.speak = presence.speak
         tails = Tails(
             store.tails,
             registry.node_id,

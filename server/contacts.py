@@ -7,7 +7,8 @@ sides change at once::
 
 ``sees``, ``asks`` and ``offers``: see :mod:`server.subscriptions`. ``items``: who has the other in
 the own list, user id → ``{name, groups, kept}``; what is ``kept`` stays when the other removes the
-contact, as in RFC 6121. Over JSON only the mutual form is made: both see each other, or one asks.
+contact, as in RFC 6121. ``notes``, if any: what an XMPP client put into its request, user id → XML.
+Over JSON only the mutual form is made: both see each other, or one asks.
 """
 
 import copy
@@ -33,6 +34,8 @@ from server.subscriptions import Bond, Kind, step
 CACHED = 20_000
 """Users of whom is known who sees them; a hundred contacts are about 4 KB."""
 NAME_CHARS = 64
+NOTE_CHARS = 2000
+"""What is longer does not wait with its request."""
 
 ContactEvent = Literal["request", "accepted", "removed"]
 ContactState = Literal["both", "requested", "pending"]
@@ -143,7 +146,6 @@ class Contacts:
         if outcome == "request":
             self._asked.count(str(userid))
             await self._tell_other(userid, other, "request")
-            await self._tell_xmpp(userid, other, "subscribe")
         elif outcome == "accepted":
             await self._met(userid, other)
 
@@ -202,8 +204,9 @@ class Contacts:
 
         await self._change(userid, other, keep_it)
 
-    async def subscription(self, userid: int, other: int, kind: Kind) -> None:
-        """The user sends the other a presence of this kind (RFC 6121 section 3).
+    async def subscription(self, userid: int, other: int, kind: Kind, note: str = "") -> None:
+        """The user sends the other a presence of this kind, with ``note`` in it (RFC 6121
+        section 3).
 
         Raises ``invalid``, ``blocked``, ``too-long``, ``slow-down``.
         """
@@ -222,15 +225,19 @@ class Contacts:
                 await self._check_room(userid, pair)
                 _item(pair, userid)["kept"] = True
             _set(pair, done.bond)
+            if note and userid in done.bond.asks and len(note) <= NOTE_CHARS:
+                pair.setdefault("notes", {})[str(userid)] = note
 
-        await self._change(userid, other, take_step)
+        async def tell(_: ContactEvent | None) -> None:
+            if done.passed:
+                await self._tell_xmpp(userid, other, kind, note)
+            if done.answer is not None:
+                await self._tell_xmpp(other, userid, done.answer)
+
+        await self._change(userid, other, take_step, tell)
         now = done.bond
         if userid in now.asks - before.asks:
             self._asked.count(str(userid))
-        if done.passed:
-            await self._tell_xmpp(userid, other, kind)
-        if done.answer is not None:
-            await self._tell_xmpp(other, userid, done.answer)
         await self._tell_steps(userid, other, before, now)
 
     async def remove(self, userid: int, other: int) -> None:
@@ -249,15 +256,17 @@ class Contacts:
             if not items.get(str(other), {}).get("kept"):
                 items.pop(str(other), None)
 
-        await self._change(userid, other, end)
+        async def tell(_: ContactEvent | None) -> None:
+            if userid in before.sees | before.asks:
+                await self._tell_xmpp(userid, other, "unsubscribe")
+            if other in before.sees | before.asks:
+                await self._tell_xmpp(userid, other, "unsubscribed")
+
+        await self._change(userid, other, end, tell)
         if before == Bond():
             return
         self._notify((userid,), ContactChange("removed", other))
         await self._tell_other(userid, other, "removed")
-        if userid in before.sees | before.asks:
-            await self._tell_xmpp(userid, other, "unsubscribe")
-        if other in before.sees | before.asks:
-            await self._tell_xmpp(userid, other, "unsubscribed")
         await self._hide_from(userid, other, before.sees)
 
     async def block(self, userid: int, other: int) -> None:
@@ -390,9 +399,17 @@ class Contacts:
         return views
 
     async def _change(
-        self, userid: int, other: int, act: Callable[[Document], Awaitable[ContactEvent | None]]
+        self,
+        userid: int,
+        other: int,
+        act: Callable[[Document], Awaitable[ContactEvent | None]],
+        tell: Callable[[ContactEvent | None], Awaitable[None]] | None = None,
     ) -> ContactEvent | None:
-        """Lets ``act`` change what the two are to each other, again if somebody was quicker."""
+        """Lets ``act`` change what the two are to each other, again if somebody was quicker.
+
+        ``tell`` sends the stanzas that come of it, before the rosters are pushed (RFC 6121 section
+        3.1.6); left out, those of what is done over JSON.
+        """
         key = conversation(SINGLE, userid, other)
         while True:
             pair = await self._store.get(key) or {
@@ -409,7 +426,14 @@ class Contacts:
             if pair == before or await self._write(pair):
                 if pair["sees"] != before["sees"]:
                     await self._changes.add("contacts", userids=[userid, other])
-                await self.rosters.push(before, pair)
+                try:
+                    if tell is not None:
+                        await tell(outcome)
+                    elif outcome is not None:
+                        kind: Kind = "subscribe" if outcome == "request" else "subscribed"
+                        await self._tell_xmpp(userid, other, kind)
+                finally:
+                    await self.rosters.push(before, pair)
                 return outcome
 
     async def _write(self, pair: Document) -> bool:
@@ -421,7 +445,6 @@ class Contacts:
     async def _met(self, userid: int, other: int) -> None:
         self._notify((userid,), ContactChange("accepted", other))
         await self._tell_other(userid, other, "accepted")
-        await self._tell_xmpp(userid, other, "subscribed")
         await self._introduce(userid, other)
 
     async def _tell_steps(self, userid: int, other: int, before: Bond, now: Bond) -> None:
@@ -447,11 +470,11 @@ class Contacts:
         for viewer in viewers:
             await self._presence.hide_resources(other if viewer == one else one, viewer)
 
-    async def _tell_xmpp(self, userid: int, other: int, kind: Kind) -> None:
+    async def _tell_xmpp(self, userid: int, other: int, kind: Kind, note: str = "") -> None:
         """As :meth:`_tell_other`, XMPP clients."""
         user = await self._accounts.user(userid)
         if user is not None and userid not in await self._blocks.load(other):
-            self._notify((other,), SubscriptionStanza(user.jid, kind))
+            self._notify((other,), SubscriptionStanza(user.jid, kind, note))
             if kind == "subscribed":
                 await self.met(userid, other)
 
@@ -483,6 +506,9 @@ def _item(pair: Document, userid: int) -> Document:
 def _set(pair: Document, bond: Bond) -> None:
     for name, users in bond._asdict().items():
         pair[name] = sorted(users)
+    if "notes" in pair:
+        asking = map(str, bond.asks)
+        pair["notes"] = {user: pair["notes"][user] for user in asking if user in pair["notes"]}
 
 
 def _state(pair: Document, userid: int) -> ContactState:

@@ -183,10 +183,14 @@ class WebPresence(Personal):
 
 
 class SubscriptionStanza(Personal):
-    """``jid`` asked for a subscription, or gave, gave up or took one back."""
+    """``jid`` asked for a subscription, or gave, gave up or took one back.
+
+    ``note``: serialised XMPP child elements that came with it.
+    """
 
     jid: str
     kind: Kind
+    note: str = ""
 
 
 class RosterItem(Personal):

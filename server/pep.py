@@ -214,7 +214,8 @@ class Pep:
         """The newest item of each of these nodes, of the user's own and of whose presence the user
         sees; without what is not sent without being asked for.
         """
-        owners = [userid, *await self._contacts.rosters.seen(userid)]
+        seen, _ = await self._contacts.rosters.greeting(userid)
+        owners = [userid, *seen]
         users = await self._accounts.users(owners)
         async for found in self._store.last(owners, nodes):
             owner, config = users.get(found["userid"]), _config(found)

@@ -30,11 +30,13 @@ class Registry:
     """One per node of a service of several. ``give``: hands an event to connections here.
 
     ``lost``: called when another node is dead. ``settle``: is told the users of whose connections
-    the book now says something else. ``watchers``: who sees a user's presence.
+    the book now says something else. ``watchers``: who sees a user's presence. ``speak``: tells
+    them, and the user's other connections, what an XMPP connection says.
     """
 
     settle: Callable[[Iterable[int]], Awaitable[None]]
     watchers: Callable[[int], Awaitable[Collection[int]]]
+    speak: Callable[[int, str], Awaitable[None]]
 
     def __init__(
         self,
@@ -61,6 +63,8 @@ class Registry:
         self._check: set[int] = set()
         self._touched: set[int] = set()
         self._dead: dict[str, float] = {}
+        self._untold: set[str] = set()
+        self._back: list[ClientNode] = []
         self._tasks: list[asyncio.Task[None]] = []
         changes.on("gave-way", self._gave_way)
 
@@ -205,6 +209,7 @@ class Registry:
         touched, self._touched = self._touched, set()
         try:
             gone = await self._write()
+            await self._speak_again()
             if touched:
                 await self.settle(touched)
         except BaseException:
@@ -270,7 +275,10 @@ class Registry:
             log.warning("node_lost id=%s", node_id)
             self._dead[node_id] = now
             self._lost()
+            self._untold.add(node_id)
+        for node_id in list(self._untold):  # again, if the database was away
             await self._tell_users(node_id)
+            self._untold.discard(node_id)
         for node_id in [dead for dead, at in self._dead.items() if now - at > BURIED_S]:
             await self._store.bury(node_id)
             del self._dead[node_id]
@@ -286,16 +294,26 @@ class Registry:
                 known = {**known, "presence": presence, "farewell": farewell, **_shown(node)}
                 self._come[node.key] = known
                 self._touched.add(node.userid)
+                self._back.append(node)
+
+    async def _speak_again(self) -> None:
+        """Contacts on other nodes were told that those who have come back were gone."""
+        back, self._back = self._back, []
+        for node in back:
+            presence, _ = node.presence()
+            if presence and node.key not in self._gone:
+                await self.speak(node.userid, presence)
 
     async def _tell_users(self, node_id: str) -> None:
         """Their contacts and their own other connections hear that those to the node are gone."""
         lost = await self._store.of_node(node_id)
         # With the next flush: that goes on trying.
         self._touched.update(each["userid"] for each in lost)
-        for each in lost:
-            if each.get("presence"):
-                watchers = await self.watchers(each["userid"])
-                self._give(Event((each["userid"], *watchers), Stanza(each["farewell"])))
+        spoken = [each for each in lost if each.get("presence")]
+        # Together: thousands of them cost few queries then.
+        found = await asyncio.gather(*(self.watchers(each["userid"]) for each in spoken))
+        for each, watchers in zip(spoken, found, strict=True):
+            self._give(Event((each["userid"], *watchers), Stanza(each["farewell"])))
 
 
 def _shown(node: ClientNode) -> Document:

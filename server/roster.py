@@ -49,27 +49,25 @@ class Rosters:
         )
         return items, hashlib.sha256(_encode(items)).hexdigest()[:20]
 
-    async def asked(self, userid: int) -> list[str]:
-        """Whose requests wait for the user's answer: bare JIDs."""
+    async def greeting(self, userid: int) -> tuple[list[int], list[tuple[str, str]]]:
+        """Whose presence the user sees; and whose requests wait for an answer: bare JIDs, and what
+        came with each.
+        """
+        pairs = {other_of(pair, userid): pair for pair in await self._store.of_user(userid)}
         blocked = await self._blocks.load(userid)
         asking = [
-            other
-            for pair in await self._store.of_user(userid)
-            if (other := other_of(pair, userid)) in pair["asks"] and other not in blocked
+            other for other, pair in pairs.items() if other in pair["asks"] and other not in blocked
         ]
-        return [user.jid for user in (await self._accounts.users(asking)).values()]
-
-    async def seen(self, userid: int) -> list[int]:
-        """Whose presence the user sees."""
-        seen = [
-            other_of(pair, userid)
-            for pair in await self._store.of_user(userid)
-            if userid in pair["sees"]
+        users = await self._accounts.users(asking)
+        requests = [
+            (user.jid, pairs[other].get("notes", {}).get(str(other), ""))
+            for other, user in users.items()
         ]
-        if not seen:
-            return []
-        apart = {*await self._blocks.load(userid), *await self._blocks.blockers(userid)}
-        return [other for other in seen if other not in apart]
+        seen = [other for other, pair in pairs.items() if userid in pair["sees"]]
+        if seen:
+            apart = {*blocked, *await self._blocks.blockers(userid)}
+            seen = [other for other in seen if other not in apart]
+        return seen, requests
 
     async def groups(self, userid: int) -> dict[int, list[str]]:
         """Who is in groups of the user's list, and in which."""
@@ -93,17 +91,19 @@ class Rosters:
             other = other_of(pair, userid)
             if str(other) not in pair["items"]:
                 continue
-            version = (await self.of_user(other))[1]
+            # Without a version, or all contacts of all contacts would be read: whoever has the
+            # old one is sent the list at the next login.
             for former in formers:
-                gone = RosterItem(former, subscription="remove", version=version)
-                self._notify((other,), gone)
+                self._notify((other,), RosterItem(former, subscription="remove"))
             if now is not None:
-                item = _item(pair, other, now)
-                item.version = version
-                self._notify((other,), item)
+                self._notify((other,), _item(pair, other, now))
 
     async def push(self, before: Document, now: Document) -> None:
-        """Tells whoever of the two has another item now."""
+        """Tells whoever of the two has another item now.
+
+        What is told is the item as it is in the version that is told: of two changes at once on
+        two nodes, either may be pushed last.
+        """
         try:
             users = await self._accounts.users(now["users"])
             for userid in now["users"]:
@@ -111,13 +111,14 @@ class Rosters:
                 if other is None:
                     continue
                 was, is_now = _item(before, userid, other), _item(now, userid, other)
-                has_it = str(userid) in now["items"]
-                if str(userid) in before["items"] and not has_it:
-                    is_now = RosterItem(other.jid, subscription="remove")
-                elif not has_it or (was == is_now and str(userid) in before["items"]):
+                had_it, has_it = (str(userid) in pair["items"] for pair in (before, now))
+                if had_it == has_it and (not has_it or was == is_now):
                     continue
-                is_now.version = (await self.of_user(userid))[1]
-                self._notify((userid,), is_now)
+                items, version = await self.of_user(userid)
+                gone = RosterItem(other.jid, subscription="remove")
+                item = next((each for each in items if each.jid == other.jid), gone)
+                item.version = version
+                self._notify((userid,), item)
         except StorageAway:
             log.info("roster_not_pushed users=%s", now["users"])
 

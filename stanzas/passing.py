@@ -22,7 +22,9 @@ def rest(stanza: Element, sender: str) -> str:
     parts += [f" {key}='{attribute(stanza.get(key))}'" for key in ("type", "id") if stanza.get(key)]
     if stanza.get(_LANG):
         parts.append(f" xml:lang='{attribute(stanza.get(_LANG))}'")
-    parts.append(">")
-    parts += [serialise(child) for child in stanza if child.tag not in _FORGERIES]
-    parts.append(f"</{name}>")
-    return "".join(parts)
+    return f"{''.join(parts)}>{inside(stanza)}</{name}>"
+
+
+def inside(stanza: Element) -> str:
+    """What the sender may put into a stanza, serialised."""
+    return "".join(serialise(child) for child in stanza if child.tag not in _FORGERIES)

@@ -13,11 +13,14 @@ class Origin(NamedTuple):
     name: str
     id: str
     to: str
+    is_answer: bool = False
+    """A result or an error, which nothing answers."""
 
 
 def origin(stanza: Element) -> Origin:
     name = stanza.tag.rpartition("}")[2]
-    return Origin(name, stanza.get("id", ""), stanza.get("to", ""))
+    is_answer = stanza.get("type") in ("result", "error")
+    return Origin(name, stanza.get("id", ""), stanza.get("to", ""), is_answer)
 
 
 def head(asked: Origin, kind: str, me: str, xmlns: str) -> str:

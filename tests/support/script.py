@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -17,8 +17,11 @@ _DECLARED = re.compile(r"([a-z]+) (xmpp|json)(?: ([a-z]+))?")
 _SAID = re.compile(r"([A-Z][a-z]+)(?:'s ([a-z]+))? (.+?)(:?)")
 _FRIENDS = re.compile(r"([A-Z][a-z]+) and ([A-Z][a-z]+) are contacts")
 _GROUP = re.compile(r"([A-Z][a-z]+(?:, [A-Z][a-z]+)*) and ([A-Z][a-z]+) are in a group")
-_CALLS = re.compile(r"([A-Z][a-z]+) calls ([A-Z]+ /\S+?)(:?)")
+_CALLS = re.compile(
+    r"([A-Z][a-z]+)(?:'s ([a-z]+))? calls ((?:GET|POST|PUT|PATCH|DELETE) /\S+?)(:?)"
+)
 _JOINS = re.compile(r"([A-Z][a-z]+)(?:'s ([a-z]+))? joins (\S+)")
+_ANSWER = re.compile(r"([1-5]\d\d)(?: (\{.*\}))?")
 _HOLE = re.compile(r"\{(\??)([a-z][\w.]*)\}")
 
 PLAIN = {"connects", "logs in", "disconnects", "is cut off", "receives no message"}
@@ -103,11 +106,11 @@ def parse(path: Path, text: str) -> Script:
             step.device = _device(script, step, wrong)
             script.steps.append(step)
         elif calls := _CALLS.fullmatch(line):
-            if calls[1].lower() not in script.people:
-                raise wrong("no such client is declared")
-            step = Step(at, calls[1].lower(), "", "calls", about=calls[2])
-            if calls[3]:
+            step = Step(at, calls[1].lower(), calls[2] or "", "calls", about=calls[3])
+            step.device = _device(script, step, wrong)
+            if calls[4]:
                 step.block, at = _indented(lines, at)
+            _check_block(script, step)
             script.steps.append(step)
         elif said := _SAID.fullmatch(line):
             step = Step(at, said[1].lower(), said[2] or "", said[3])
@@ -154,7 +157,9 @@ def _check_block(script: Script, step: Step) -> None:
         return
     protocol = next(p for n, p, d in script.clients if (n, d) == (step.who, step.device))
     try:
-        if protocol == "xmpp":
+        if step.act == "calls":
+            call(_HOLE.sub("1", step.block))
+        elif protocol == "xmpp":
             stanzas(step.block)
         else:
             frames(_HOLE.sub("1", step.block) if "sends" in step.act else step.block)
@@ -178,6 +183,28 @@ def frames(block: str) -> list[dict[str, Any]]:
         while at < len(quoted) and quoted[at].isspace():
             at += 1
     return found
+
+
+class Call(NamedTuple):
+    """What is sent to the HTTP API, and what its answer has at least; status 0: any good one."""
+
+    body: Any
+    status: int
+    answer: Any
+
+
+def call(block: str) -> Call:
+    """A line with the body, if there is one, and one with the answer if it matters: ``201 {}``."""
+    *asked, last = block.splitlines() or [""]
+    reply = _ANSWER.fullmatch(last)
+    if reply is None:
+        asked, last = block.splitlines(), ""
+    if len(asked) > 1:
+        raise ValueError("a call has at most a line that is sent and one with the answer")
+    body = frames(asked[0])[0] if asked else None
+    if reply is None:
+        return Call(body, 0, None)
+    return Call(body, int(reply[1]), frames(reply[2])[0] if reply[2] else None)
 
 
 def fill(text: str, known: dict[str, str]) -> str:

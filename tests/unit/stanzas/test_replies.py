@@ -82,5 +82,7 @@ def test_result_swaps_addresses_and_holds_what_is_inside() -> None:
 def test_origin_of_stanza_is_its_name_id_and_addressee() -> None:
     """The namespace is left behind; what is absent is empty."""
     stanza = etree.fromstring(f"<iq{WEBSOCKET} id='1' to='a@b' from='x@y' type='get'/>")
-    assert replies.origin(stanza) == ("iq", "1", "a@b")
-    assert replies.origin(etree.fromstring("<message/>")) == ("message", "", "")
+    assert replies.origin(stanza) == Origin("iq", "1", "a@b")
+    stanza.set("type", "result")
+    assert replies.origin(stanza).is_answer
+    assert replies.origin(etree.fromstring("<message/>")) == Origin("message", "", "")
