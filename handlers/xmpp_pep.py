@@ -1,7 +1,7 @@
 """A session's requests to what it publishes, to what others do, and to its private XML."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from stanzas.xml import Element
 if TYPE_CHECKING:
     from handlers.xmpp import XmppSession
 
-Answer = Callable[[Request, Origin], Awaitable[None]]
+Answer = Callable[["PepQueries", Request, Origin], Awaitable[None]]
 INFO, ITEMS = f"{{{ns.DISCO_INFO}}}query", f"{{{ns.DISCO_ITEMS}}}query"
 FOREIGN = frozenset(
     (
@@ -43,16 +43,6 @@ class PepQueries:
 
     def __init__(self, session: "XmppSession") -> None:
         self._session = session
-        self._own: dict[tuple[str, str, str], Answer] = {
-            ("set", pubsub.PUBSUB, "publish"): self._publish,
-            ("set", pubsub.PUBSUB, "retract"): self._retract,
-            ("set", pubsub.PUBSUB, "create"): self._create,
-            ("get", pubsub.OWNER, "configure"): self._form,
-            ("set", pubsub.OWNER, "configure"): self._configure,
-            ("get", pubsub.OWNER, "default"): self._default,
-            ("set", pubsub.OWNER, "purge"): self._purge,
-            ("set", pubsub.OWNER, "delete"): self._delete,
-        }
 
     async def handle(self, kind: str, child: Element, asked: Origin) -> None:
         """Something of :data:`FOREIGN`, to one's own account or another."""
@@ -123,7 +113,7 @@ class PepQueries:
         elif owner.id != self._me:
             raise ChatError("not-allowed", "only its owner may")
         else:
-            await answer(request, asked)
+            await answer(self, request, asked)
 
     async def _items(self, owner: User, request: Request, asked: Origin) -> None:
         session = self._session
@@ -229,3 +219,15 @@ class PepQueries:
     def _reply(self, asked: Origin, inside: str = "") -> None:
         session = self._session
         session.transport.tell(replies.result(asked, session.me, session.xmlns, inside))
+
+    _own: ClassVar[Mapping[tuple[str, str, str], Answer]] = {
+        ("set", pubsub.PUBSUB, "publish"): _publish,
+        ("set", pubsub.PUBSUB, "retract"): _retract,
+        ("set", pubsub.PUBSUB, "create"): _create,
+        ("get", pubsub.OWNER, "configure"): _form,
+        ("set", pubsub.OWNER, "configure"): _configure,
+        ("get", pubsub.OWNER, "default"): _default,
+        ("set", pubsub.OWNER, "purge"): _purge,
+        ("set", pubsub.OWNER, "delete"): _delete,
+    }
+    """The same for all sessions: of these there are many."""

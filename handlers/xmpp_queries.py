@@ -1,8 +1,11 @@
 """IQ requests to the server and to one's own account, by the child's name in one table."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
+from handlers.xmpp_codec import CLIENT_NAMESPACE
+from handlers.xmpp_pep import FOREIGN, PepQueries
+from handlers.xmpp_roster import ContactQueries
 from server import __version__
 from server.clients import Pending, now_ms
 from server.errors import ChatError
@@ -29,56 +32,39 @@ from stanzas.xml import Element
 if TYPE_CHECKING:
     from handlers.xmpp import XmppSession
 
-from handlers.xmpp_codec import CLIENT_NAMESPACE
-from handlers.xmpp_pep import FOREIGN
+Answer = Callable[["Queries", Element, Origin], Pending]
 
-Answer = Callable[[Element, Origin], Pending]
+
+def _contacts(answer: Callable[[ContactQueries, Element, Origin], Pending]) -> Answer:
+    return lambda queries, child, asked: answer(queries.session.contacts, child, asked)
+
+
+def _published(answer: Callable[[PepQueries, Element, Origin], Pending]) -> Answer:
+    return lambda queries, child, asked: answer(queries.session.pep, child, asked)
 
 
 class Queries:
     """One session's requests. What is not in the table is ``service-unavailable``."""
 
     def __init__(self, session: "XmppSession") -> None:
-        self._session = session
-        self._table: dict[tuple[str, str], Answer] = {
-            ("set", f"{{{ns.SESSION}}}session"): self._nothing,
-            ("get", f"{{{ns.PING}}}ping"): self._nothing,
-            ("get", f"{{{ns.VERSION}}}query"): self._version,
-            ("get", f"{{{ns.TIME}}}time"): self._time,
-            ("get", f"{{{ns.ROSTER}}}query"): session.contacts.get,
-            ("set", f"{{{ns.ROSTER}}}query"): session.contacts.set,
-            ("get", blocking.LIST): session.contacts.blocklist,
-            ("set", blocking.BLOCK): session.contacts.block,
-            ("set", blocking.UNBLOCK): session.contacts.unblock,
-            ("get", f"{{{ns.DISCO_INFO}}}query"): self._info,
-            ("get", f"{{{ns.DISCO_ITEMS}}}query"): self._items,
-            ("get", f"{{{ns.ARCHIVE}}}query"): self._archive_form,
-            ("set", f"{{{ns.ARCHIVE}}}query"): self._archive,
-            ("get", f"{{{ns.ARCHIVE}}}metadata"): self._archive_edges,
-            ("get", f"{{{ns.ARCHIVE}}}prefs"): self._archive_preferences,
-            ("set", f"{{{ns.ARCHIVE}}}prefs"): self._set_archive_preferences,
-            ("get", private.QUERY): session.pep.private_get,
-            ("set", private.QUERY): session.pep.private_set,
-            ("set", carbons.ENABLE): self._carbons_on,
-            ("set", carbons.DISABLE): self._carbons_off,
-        }
+        self.session = session
 
     def handle(self, kind: str, child: Element, asked: Origin) -> Pending:
         """Answers one request, at once or when what it returns is awaited."""
         if (kind, child.tag) in FOREIGN and self._is_account(child, asked.to):
-            return self._session.pep.handle(kind, child, asked)
+            return self.session.pep.handle(kind, child, asked)
         found = self._table.get((kind, child.tag))
-        if asked.to and (domain := jid.parse(asked.to).domain) != self._session.domain:
-            raise self._session.not_ours(domain)
+        if asked.to and (domain := jid.parse(asked.to).domain) != self.session.domain:
+            raise self.session.not_ours(domain)
         if found is None or not self._is_ours(asked.to):
             if (kind, child.tag) == ("set", f"{{{ns.ROSTER}}}query"):
                 raise ChatError("not-allowed", "not your roster")
-            session = self._session
+            session = self.session
             session.transport.tell(
                 replies.error_of(asked, session.me, session.xmlns, "service-unavailable", "cancel")
             )
             return None
-        return found(child, asked)
+        return found(self, child, asked)
 
     def _is_ours(self, to: str) -> bool:
         """Whether the server answers for this address: its own, or the account's bare JID."""
@@ -86,7 +72,7 @@ class Queries:
             return True
         address = jid.parse(to)
         return not address.resource and (
-            str(address) == self._session.domain or self._is_own_account(to)
+            str(address) == self.session.domain or self._is_own_account(to)
         )
 
     def _is_account(self, child: Element, to: str) -> bool:
@@ -94,18 +80,18 @@ class Queries:
         if not to:
             return child.tag in (pubsub.PUBSUB, pubsub.OWNER)
         address = jid.parse(to)
-        return bool(address.local) and address.domain == self._session.domain
+        return bool(address.local) and address.domain == self.session.domain
 
     def _is_own_account(self, to: str) -> bool:
-        node = self._session.node
+        node = self.session.node
         if not to:
             return True
         address = jid.parse(to)
         own = (node.user.username, str(node.userid)) if node else ()
-        return address.domain == self._session.domain and address.local in own and bool(node)
+        return address.domain == self.session.domain and address.local in own and bool(node)
 
     def _reply(self, asked: Origin, inside: str = "") -> None:
-        session = self._session
+        session = self.session
         session.transport.tell(replies.result(asked, session.me, session.xmlns, inside))
 
     def _nothing(self, _: Element, asked: Origin) -> Pending:
@@ -130,16 +116,16 @@ class Queries:
     def _items(self, query: Element, asked: Origin) -> Pending:
         if disco.has_node(query):
             raise ChatError("not-found", "no such node")
-        self._reply(asked, disco.items([(self._session.rooms.service, "Rooms")]))
+        self._reply(asked, disco.items([(self.session.rooms.service, "Rooms")]))
         return None
 
     def _carbons_on(self, _: Element, asked: Origin) -> Pending:
-        self._session.carbons = True
+        self.session.carbons = True
         self._reply(asked)
         return None
 
     def _carbons_off(self, _: Element, asked: Origin) -> Pending:
-        self._session.carbons = False
+        self.session.carbons = False
         self._reply(asked)
         return None
 
@@ -158,10 +144,10 @@ class Queries:
         return self._archive_preferences(wanted, asked)
 
     async def _archive_edges(self, _: Element, asked: Origin) -> None:
-        node = self._session.node
+        node = self.session.node
         if node is None or not self._is_own_account(asked.to):
             raise ChatError("not-allowed", "not your archive")
-        edges = await self._session.services.history.archive_edges(node.userid)
+        edges = await self.session.services.history.archive_edges(node.userid)
         told = None
         if edges is not None:
             first, last = edges
@@ -174,7 +160,7 @@ class Queries:
         return self._read_archive(archive.read(query), asked)
 
     async def _read_archive(self, query: archive.ArchiveQuery, asked: Origin) -> None:
-        session = self._session
+        session = self.session
         node = session.node
         if node is None:
             return
@@ -218,7 +204,7 @@ class Queries:
         self._reply(asked, archive.fin(page.complete, told))
 
     def _entry(self, entry: Stored, queryid: str, people: dict[int, User], owner: str) -> str:
-        session, message = self._session, entry.message
+        session, message = self.session, entry.message
 
         def address(userid: int) -> str:
             user = people.get(userid)
@@ -241,3 +227,27 @@ class Queries:
             domain=session.domain,
             xmlns=session.xmlns,
         )
+
+    _table: ClassVar[Mapping[tuple[str, str], Answer]] = {
+        ("set", f"{{{ns.SESSION}}}session"): _nothing,
+        ("get", f"{{{ns.PING}}}ping"): _nothing,
+        ("get", f"{{{ns.VERSION}}}query"): _version,
+        ("get", f"{{{ns.TIME}}}time"): _time,
+        ("get", f"{{{ns.ROSTER}}}query"): _contacts(ContactQueries.get),
+        ("set", f"{{{ns.ROSTER}}}query"): _contacts(ContactQueries.set),
+        ("get", blocking.LIST): _contacts(ContactQueries.blocklist),
+        ("set", blocking.BLOCK): _contacts(ContactQueries.block),
+        ("set", blocking.UNBLOCK): _contacts(ContactQueries.unblock),
+        ("get", f"{{{ns.DISCO_INFO}}}query"): _info,
+        ("get", f"{{{ns.DISCO_ITEMS}}}query"): _items,
+        ("get", f"{{{ns.ARCHIVE}}}query"): _archive_form,
+        ("set", f"{{{ns.ARCHIVE}}}query"): _archive,
+        ("get", f"{{{ns.ARCHIVE}}}metadata"): _archive_edges,
+        ("get", f"{{{ns.ARCHIVE}}}prefs"): _archive_preferences,
+        ("set", f"{{{ns.ARCHIVE}}}prefs"): _set_archive_preferences,
+        ("get", private.QUERY): _published(PepQueries.private_get),
+        ("set", private.QUERY): _published(PepQueries.private_set),
+        ("set", carbons.ENABLE): _carbons_on,
+        ("set", carbons.DISABLE): _carbons_off,
+    }
+    """The same for all sessions: of these there are many."""

@@ -1,7 +1,7 @@
 """IQ requests to rooms, and to the address that they are at."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from handlers.xmpp_codec import CLIENT_NAMESPACE
 from server.clients import Pending
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 ITEMS = 50
 """Changes of roles and affiliations in one request."""
 
-Answer = Callable[[jid.Jid, Element, replies.Origin], Pending]
 _ENDS = ("submit", "cancel")
 _DISCO = frozenset((f"{{{ns.DISCO_INFO}}}query", f"{{{ns.DISCO_ITEMS}}}query"))
 _CHANGES = frozenset((room_admin.ADMIN, room_admin.OWNER))
 _RANKED: tuple[Role, ...] = ("owner", "admin", "member")
+
+Answer = Callable[["RoomQueries", jid.Jid, Element, replies.Origin], Pending]
 
 
 class RoomQueries:
@@ -34,18 +35,6 @@ class RoomQueries:
         self._session = session
         self._services = session.services
         self._joined = joined
-        self._table: dict[tuple[str, str], Answer] = {
-            ("get", f"{{{ns.DISCO_INFO}}}query"): self._info,
-            ("get", f"{{{ns.DISCO_ITEMS}}}query"): self._items,
-            ("get", f"{{{ns.ARCHIVE}}}query"): self._archive_form,
-            ("set", f"{{{ns.ARCHIVE}}}query"): self._archive,
-            ("get", f"{{{ns.ARCHIVE}}}metadata"): self._archive_edges,
-            ("get", room_admin.ADMIN): self._list,
-            ("set", room_admin.ADMIN): self._change,
-            ("get", room_admin.OWNER): self._form,
-            ("set", room_admin.OWNER): self._configure,
-            ("set", moderation.TAG): self._moderate,
-        }
 
     def handle(self, kind: str, child: Element, asked: replies.Origin) -> Pending:
         """Answers one request; what is not in the table is ``service-unavailable``."""
@@ -60,7 +49,7 @@ class RoomQueries:
             return None
         if kind == "set" and child.tag in _CHANGES and self._session.node is not None:
             self._services.router.count(self._session.node)
-        return found(to, child, asked)
+        return found(self, to, child, asked)
 
     @property
     def _me(self) -> int:
@@ -355,3 +344,17 @@ class RoomQueries:
         session.in_flight(asked)
         recall = Message(cmd=RECALL, chat=GROUP, dstid=group.id, ref=of.id)
         await self._services.router.act(recall, node, "", asked)  # answered when it is durable
+
+    _table: ClassVar[Mapping[tuple[str, str], Answer]] = {
+        ("get", f"{{{ns.DISCO_INFO}}}query"): _info,
+        ("get", f"{{{ns.DISCO_ITEMS}}}query"): _items,
+        ("get", f"{{{ns.ARCHIVE}}}query"): _archive_form,
+        ("set", f"{{{ns.ARCHIVE}}}query"): _archive,
+        ("get", f"{{{ns.ARCHIVE}}}metadata"): _archive_edges,
+        ("get", room_admin.ADMIN): _list,
+        ("set", room_admin.ADMIN): _change,
+        ("get", room_admin.OWNER): _form,
+        ("set", room_admin.OWNER): _configure,
+        ("set", moderation.TAG): _moderate,
+    }
+    """The same for all sessions: of these there are many."""
