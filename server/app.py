@@ -287,7 +287,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         notify=router.notify,
         changes=changes,
     )
-    profiles.readdress = contacts.rosters.readdress
+    profiles.readdress = contacts.readdress
     if audience is None or registry is None:
         bus.listen(router.give_out, changes.poked, lambda: None)
         presence.start()

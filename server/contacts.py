@@ -12,6 +12,7 @@ Over JSON only the mutual form is made: both see each other, or one asks.
 """
 
 import copy
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from server.blocks import Blocks
 from server.changes import Changes
 from server.clients import now_ms
 from server.deliveries import BlockChange, SubscriptionStanza
-from server.errors import ChatError
+from server.errors import ChatError, StorageAway
 from server.limits import Window
 from server.model import OFFLINE, SINGLE, State, User, clean_text, conversation
 from server.ports import ContactStore, Document
@@ -30,6 +31,8 @@ from server.presence import Presences
 from server.roster import Rosters, bond_of, other_of
 from server.settings import Limits
 from server.subscriptions import Bond, Kind, step
+
+log = logging.getLogger(__name__)
 
 CACHED = 20_000
 """Users of whom is known who sees them; a hundred contacts are about 4 KB."""
@@ -311,6 +314,15 @@ class Contacts:
                 self._watchers[userid] = known
         return known
 
+    async def readdress(self, userid: int) -> None:
+        """Tells XMPP contacts that the user's JID is another now, or none."""
+        try:
+            formers = await self._accounts.former_jids(userid)
+            await self._presence.move(userid, formers, await self._accounts.user(userid))
+        except StorageAway:
+            log.info("presence_not_moved user=%d", userid)
+        await self.rosters.readdress(userid)
+
     async def forget_user(self, userid: int) -> None:
         """The account is deleted: it is nobody's contact any more, and on nobody's list."""
         others = [
@@ -319,7 +331,7 @@ class Contacts:
             if pair["sees"] or pair["asks"]
         ]
         blockers = set(await self._blocks.blockers(userid))
-        await self.rosters.readdress(userid)
+        await self.readdress(userid)
         await self._store.forget(userid)
         await self._blocks.forget_user(userid)
         if others:

@@ -147,6 +147,23 @@ class Presences:
         for _, farewell in await self.spoken((userid,)):
             self._notify((viewer,), Stanza(farewell))
 
+    async def move(self, userid: int, formers: Collection[str], now: User | None) -> None:
+        """XMPP contacts hear that the user is no longer at former bare JIDs; ``now``: where else.
+
+        Raises ``StorageAway``.
+        """
+        watchers = await self._watchers(userid)
+        if not watchers:
+            return
+        for _, farewell in await self.spoken((userid,)):
+            self._notify(watchers, Stanza(farewell))
+        web = (await self._sights((userid,))).get(userid, Sight()).web
+        if now is None or web.state != "offline":
+            for jid in formers:
+                self._notify(watchers, WebPresence(jid, "offline"))
+        if now is not None and web.state != "offline":
+            self._notify(watchers, WebPresence(now.jid, web.state, web.memo))
+
     async def speak(self, userid: int, presence: str, also: Collection[int] = ()) -> None:
         """One of the user's XMPP connections tells the others, the contacts and ``also``."""
         watchers = await self._known_watchers(userid)

@@ -171,6 +171,8 @@ class RawXmpp:
             self._depth -= 1
             if self._depth == 1:
                 self._heard(element)
+            elif self._depth == 0 and self._writer is not None:
+                self._writer.write(b"</stream:stream>")  # the server waits for it
 
     def _frame(self, raw: str | bytes | None) -> None:
         if raw is None:
