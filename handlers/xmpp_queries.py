@@ -7,6 +7,7 @@ from handlers.xmpp_codec import CLIENT_NAMESPACE
 from handlers.xmpp_pep import FOREIGN, PepQueries
 from handlers.xmpp_roster import ContactQueries
 from server import __version__
+from server.archive import Wanted
 from server.clients import Pending, now_ms
 from server.errors import ChatError
 from server.model import User
@@ -41,6 +42,21 @@ def _contacts(answer: Callable[[ContactQueries, Element, Origin], Pending]) -> A
 
 def _published(answer: Callable[[PepQueries, Element, Origin], Pending]) -> Answer:
     return lambda queries, child, asked: answer(queries.session.pep, child, asked)
+
+
+def page_of(query: archive.ArchiveQuery) -> Wanted:
+    """The page that a client asks for."""
+    part = query.page
+    return Wanted(
+        start_ms=query.start_ms,
+        end_ms=query.end_ms,
+        after_id=part.after,
+        before_id=part.before,
+        limit=part.limit,
+        is_last=part.last,
+        above_id=query.after_id,
+        below_id=query.before_id,
+    )
 
 
 class Queries:
@@ -165,7 +181,7 @@ class Queries:
         if node is None:
             return
         session.has_queried_archive = True
-        services, wanted = session.services, query.page
+        services = session.services
         partner: User | None = None
         if query.with_jid:
             address = jid.parse(query.with_jid)
@@ -180,16 +196,7 @@ class Queries:
             )
         else:
             page = await services.history.archive(
-                node.userid,
-                with_user=partner.id if partner else None,
-                start_ms=query.start_ms,
-                end_ms=query.end_ms,
-                after_id=wanted.after,
-                before_id=wanted.before,
-                limit=wanted.limit,
-                newest_first_page=wanted.last,
-                above_id=query.after_id,
-                below_id=query.before_id,
+                node.userid, page_of(query), partner.id if partner else None
             )
         people = await services.accounts.users(
             userid

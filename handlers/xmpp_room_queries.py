@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from handlers.xmpp_codec import CLIENT_NAMESPACE
+from handlers.xmpp_queries import page_of
 from server.clients import Pending
 from server.errors import ChatError
 from server.groups import RANKS
@@ -137,22 +138,10 @@ class RoomQueries:
         group, _ = await self._own(to)
         if query.with_jid:
             raise ChatError("bad-field", "with is not a field of a room's archive")
-        wanted = query.page
         if query.ids is not None:
             page = await services.room_history.named(self._me, group.id, query.ids)
         else:
-            page = await services.room_history.page(
-                self._me,
-                group.id,
-                start_ms=query.start_ms,
-                end_ms=query.end_ms,
-                after_id=wanted.after,
-                before_id=wanted.before,
-                limit=wanted.limit,
-                newest_first_page=wanted.last,
-                above_id=query.after_id,
-                below_id=query.before_id,
-            )
+            page = await services.room_history.page(self._me, group.id, page_of(query))
         room = await services.rooms.look(group)
         address = self._joined.address(room)
         authors = await services.accounts.people(each.message.userid for each in page.entries)
