@@ -208,6 +208,8 @@ class RoomNews:
         for _, after in shifts:
             if after is not None:
                 codes = (rooms.SELF,) if after.userid == me else ()
+                if after.userid == me:
+                    place.me = f"{self.address(room)}/{after.nick}"
                 self._tell("presence", self._presence(room, after, codes))
 
     def _tell_gone(self, room: Room, before: Occupant, note: Note) -> None:
@@ -257,17 +259,16 @@ class RoomNews:
 
     def on_dissolved(self, room: Room, note: Note) -> None:
         place = self.joined.get(room.gid)
-        own = room.occupants.get(self._me)
         if place is None:
             return
         self._forget(place)
-        if own is None:
-            return
-        inside = rooms.item(rooms.Place(None)) + rooms.destroyed(note.instead, note.why)
-        sender = f"{self.address(room)}/{own.nick}"
-        number = occupants.write(room.gid, own.userid)
-        stanza = rooms.presence(sender, number, inside, (rooms.SELF,), is_here=False)
-        self._tell("presence", stanza)
+        if place.is_present:
+            inside = rooms.item(rooms.Place(None)) + rooms.destroyed(note.instead, note.why)
+            number = occupants.write(room.gid, self._me)
+            stanza = rooms.presence(place.me, number, inside, (rooms.SELF,), is_here=False)
+            self._tell("presence", stanza)
+        else:
+            self._put_out(place.me, "the room is gone")
 
     def _presence(self, room: Room, occupant: Occupant, codes: tuple[int, ...] = ()) -> str:
         place = rooms.Place(occupant.role, occupant.has_voice, occupant.jid)

@@ -139,6 +139,8 @@ class SessionRooms(RoomNews):
                 return
             self.by_local[room.local] = place
             self._services.rooms.show(room, self._node.user)  # this node may not know it is online
+            if me not in room.occupants:
+                raise ChatError("not-a-member", "not a member any more")
             self._introduce(place, to.resource)
             limit = self._services.settings.xmpp.room_history
             if wanted.since_ms is not None:

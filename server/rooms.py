@@ -341,6 +341,9 @@ class Rooms:
         if is_reworded:
             wanted.append(lambda note: note.is_subject)
         known = await self._explained(room, notes, *wanted)
+        if any(note.is_end for note in known):  # it was read while it was being dissolved
+            await self._dissolve(room, known)
+            return
         gone = {note.who: note for note in known if note.who}
         last = known[-1] if known else Note()
         by_note: dict[Note, list[Shift]] = {}
@@ -369,7 +372,8 @@ class Rooms:
             async with asyncio.timeout(NOTE_S):
                 while True:
                     known = [*notes, *room.notes]
-                    if all(any(map(is_wanted, known)) for is_wanted in wanted):
+                    is_over = any(note.is_end for note in known)
+                    if is_over or all(any(map(is_wanted, known)) for is_wanted in wanted):
                         return known
                     room.news.clear()
                     await room.news.wait()

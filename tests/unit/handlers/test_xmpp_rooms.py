@@ -4,10 +4,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from lxml import etree
 
 from handlers.xmpp_room_news import HELD
 from handlers.xmpp_rooms import SessionRooms
+from server.errors import ChatError
 from server.model import GROUP, Message, User
 from stanzas import replies
 from stanzas.xml import Element
@@ -98,6 +100,25 @@ def test_nobody_looks_at_a_room_whose_session_closed_while_joining() -> None:
             assert not stage.town.rooms._rooms, at
             assert not stage.rooms.joined and not stage.rooms.by_local, at
             assert not any("<subject" in told for told in stage.told), at
+
+    asyncio.run(act())
+
+
+def test_who_is_removed_while_joining_is_not_in_the_room() -> None:
+    """Also where nothing is asked of the past, which would not be told either."""
+
+    async def act() -> None:
+        stage = Stage()
+        stage.session.services.settings.xmpp.room_history = 0
+        stage.town.gate.clear()
+        joining = stage.join()
+        await settled()
+        assert stage.town.group is not None
+        del stage.town.group.members[1]
+        stage.town.gate.set()
+        with pytest.raises(ChatError, match="not-a-member"):
+            await joining
+        assert not stage.told and not stage.rooms.joined and not stage.town.rooms._rooms
 
     asyncio.run(act())
 

@@ -227,6 +227,25 @@ def test_dissolved_group_is_told_once_and_forgotten() -> None:
     asyncio.run(act())
 
 
+def test_group_that_is_read_while_it_is_dissolved_is_dissolved_to_all() -> None:
+    """Those who are gone already are not told that they were put out."""
+
+    async def act() -> None:
+        town, window = Town([("a", "", ""), ("b", "", ""), ("c", "", "")]), Window()
+        assert town.group is not None
+        room = await town.rooms.join(town.group, window)
+        del town.group.members[2], town.group.members[3]
+        town.changed(Note(by=1))
+        for _ in range(9):
+            await asyncio.sleep(0)
+        town.changed(Note(by=1, instead="other", is_end=True))
+        assert room.refreshing is not None
+        await asyncio.wait_for(room.refreshing, 1)
+        assert window.words == ["dissolved for other"] and not window.shifts
+
+    asyncio.run(act())
+
+
 def test_rooms_have_one_address() -> None:
     """A number is written in one way; a name of old leads to the group that has it now."""
 
