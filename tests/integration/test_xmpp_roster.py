@@ -289,7 +289,7 @@ async def test_json_request_is_a_subscribe_and_its_acceptance_mutual(node: Node)
     juliet.send(cmd=20, state="away", memo="tea")
     assert (await romeo.hear("away", f"{juliet.jid}/web"))["status"] == "tea"
     romeo.send_presence(pshow="dnd")
-    assert (await juliet.expect(cmd=20, userid=two.id))["state"] == "dnd"
+    await juliet.expect(cmd=20, userid=two.id, state="dnd")
     juliet.close()
     await romeo.hear("unavailable", f"{juliet.jid}/web")
 

@@ -136,11 +136,10 @@ class RawXmpp:
 
     async def logout(self) -> None:
         """The end as it should be."""
-        if self.is_closed:
-            return
-        end = "</stream:stream>" if self._writer is not None else f"<close xmlns='{FRAMING}'/>"
-        self.send_raw(end)
-        await self.ended()
+        if not self.is_closed:
+            end = "</stream:stream>" if self._writer is not None else f"<close xmlns='{FRAMING}'/>"
+            self.send_raw(end)
+            await self.ended()
         await self.cut()
 
     async def cut(self) -> None:
