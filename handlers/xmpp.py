@@ -494,7 +494,7 @@ class XmppSession:
         """Itself, a copy, or nothing, as this is the device that it is for or another one."""
         if self.node is not None and data.resource == self.node.resource:
             return bytes(data)  # without the copy, where it is kept until it is acked
-        if not (takes and self.carbons and data.forwarded):
+        if not (takes and self.carbons and data.has_copies):
             return None
         return self.transport.codec.ready(self.relay.copy(data.kind, data.forwarded))
 

@@ -129,17 +129,20 @@ class Relay:
         if not await services.presence.spoken((recipient,)):
             raise unavailable()
 
+    def has_found(self, userid: int, resource: str) -> bool:
+        """Whether :meth:`finds` has found it some seconds ago."""
+        until = self._found.get((userid, resource))
+        return until is not None and until > asyncio.get_running_loop().time()
+
     async def finds(self, userid: int, resource: str) -> bool:
         """Whether the user has a connection of this name, or had one some seconds ago."""
-        clock = asyncio.get_running_loop().time
-        wanted, now = (userid, resource), clock()
-        if self._found.get(wanted, 0.0) > now:
+        if self.has_found(userid, resource):
             return True
         is_there = await self._session.services.connections.has(userid, resource)
         if is_there:
             if len(self._found) >= FOUND:
                 self._found.clear()
-            self._found[wanted] = clock() + FOUND_S
+            self._found[userid, resource] = asyncio.get_running_loop().time() + FOUND_S
         return is_there
 
     async def _send(
