@@ -191,6 +191,7 @@ class XmppSession:
         if node is None:
             return
         self.rooms.leave_all()
+        self.memberships.stop()
         self.services.connections.unbind(node)
         self.services.offline.left(node.userid)
         self.attendance.leave()

@@ -54,7 +54,7 @@ class Interests:
         """After a presence: the last items of what its client hears of, or the question what."""
         said = self._caps
         if said is None:
-            await self._session.memberships.greet()
+            self._session.memberships.greet()
         if said is None or self._held is None or self._question:
             return
         known = self._session.services.capabilities.get(said.hash, said.ver)
@@ -97,7 +97,7 @@ class Interests:
             held, self._held = self._held or (), None
             for event in held:
                 self.take(event)
-        await self._session.memberships.greet()
+        self._session.memberships.greet()
 
     async def _tell_last(self, nodes: frozenset[str]) -> None:
         session = self._session

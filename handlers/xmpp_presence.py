@@ -157,6 +157,7 @@ class Attendance:
             log.info("presences_not_read user=%d", node.userid)
         await session.interests.greet()
         if may_receive:
+            session.memberships.greet()
             await session.deliver_missed()
 
     async def _hear(self, userid: int) -> None:

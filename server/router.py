@@ -284,9 +284,10 @@ class Router:
         body: Any,
         gid: int = 0,
         but: Collection[int] = (),
+        name: str = "",
     ) -> None:
         """Publishes a hint for these users and for the members of ``gid`` but ``but``."""
-        self.publish(Event(userids, body, gid, but))
+        self.publish(Event(userids, body, gid, but, name=name))
 
     def publish(self, event: Event) -> None:
         """Gives a hint out on all nodes."""
