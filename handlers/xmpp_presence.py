@@ -41,10 +41,10 @@ class Attendance:
     def handle(self, stanza: Element, kind: str) -> Pending:
         """One's own presence, for everybody who sees it."""
         session = self._session
-        if session.node is not None:
-            session.services.router.count(session.node)
-        first, could_receive = not self.stanza, self.priority >= 0
         said = passing.rest(stanza, session.me)
+        if session.node is not None:
+            session.services.router.count(session.node, min(len(said), PRESENCE_CHARS))
+        first, could_receive = not self.stanza, self.priority >= 0
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
             session.interests.saw(None)
@@ -70,10 +70,10 @@ class Attendance:
         node = session.node
         if node is None:
             return
+        services.router.count(node)
         recipient, resource = await session.recipient(asked.to)
         if recipient is None:
             return
-        services.router.count(node)
         if recipient.id in await services.blocks.load(node.userid):
             raise ChatError("blocked", "you have blocked this user")
         if node.userid in await services.blocks.load(recipient.id):
@@ -92,10 +92,12 @@ class Attendance:
         """A client asks for the presence of a contact."""
         session, services = self._session, self._session.services
         node = session.node
-        contact, resource = await session.recipient(asked.to)
-        if node is None or contact is None:
+        if node is None:
             return
         services.router.count(node)
+        contact, resource = await session.recipient(asked.to)
+        if contact is None:
+            return
         if contact.id != node.userid and node.userid not in await services.contacts.watchers(
             contact.id
         ):
