@@ -251,14 +251,21 @@ class Outgoing:
         if new.user is None or new.node is not None:
             connection.tell(stream_management.failed("unexpected-request"))
             return
+        handled: int | None = None
         # Of this account only.
         for node in new.services.clients.of(new.user.id):
             old = getattr(node, "session", None)
             if old is not None and old.transport.number and old.transport.number == number:
                 if await old.transport.come_back(new, connection, h):
                     return
+                if old.transport.connection is None:
+                    old.end(Close.SILENT)  # nobody will come for it any more
+                ledger = old.transport.ledger
+                if ledger is not None and ledger.is_settled:
+                    handled = ledger.handled
                 break
-        handled = await new.services.connections.gave_up(new.user.id, number)
+        if handled is None:
+            handled = await new.services.connections.gave_up(new.user.id, number)
         connection.tell(stream_management.failed("item-not-found", handled))
 
     async def come_back(self, new: "XmppSession", connection: "Transport", h: int) -> bool:
