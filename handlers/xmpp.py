@@ -115,6 +115,7 @@ class XmppSession:
         self.rooms = SessionRooms(self)
         self.memberships = Memberships(self)
         self._held: list[tuple[bytes, Message]] | None = None
+        self._held_bytes = 0
         self._missed: set[int] = set()
         self._early: deque[int] = deque(maxlen=EARLY)
         self.delivered = self._confirmed = 0
@@ -465,7 +466,7 @@ class XmppSession:
 
     def hold(self) -> None:
         """Live messages wait from now on, until what was missed is delivered."""
-        self._held = []
+        self._held, self._held_bytes = [], 0
 
     def deliver(self, data: bytes, message: Message) -> None:
         """The router's: a live message, ready to be written."""
@@ -480,6 +481,10 @@ class XmppSession:
             return
         if self._held is not None:
             self._held.append((data, message))
+            self._held_bytes += len(data)
+            if self._held_bytes > self.services.settings.limits.outbox_bytes:
+                self._held.clear()  # they are in the history, as not handed out
+                self.end(Close.SLOW_READER)
             return
         if message.id in self._missed:
             # It was in the history before it was given out live.

@@ -199,7 +199,7 @@ class PepQueries:
         if node is None or owner is None or owner.id != self._me:
             raise ChatError("not-allowed", "not yours")
         if is_set:
-            services.router.count(node)
+            services.router.count(node, len(xml))
             if name == bookmarks.STORAGE:
                 await services.bookmarks.keep_old(self._me, xml)
             else:

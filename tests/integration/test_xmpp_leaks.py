@@ -72,15 +72,26 @@ class Line:
     def resume(self) -> None: ...
 
 
-async def _live(services: Services, name: str, at: int) -> None:
-    """One session's life: of some the connection is lost in the middle of something."""
+async def _bound(services: Services, name: str) -> Line:
     line = Line(services)
     plain = base64.b64encode(f"\0{name}\0{PASSWORD}".encode()).decode()
-    room = f"room-{at % 3}@conference.localhost"
     await line.say(OPEN)
     await line.say(f"<auth xmlns='{ns.SASL}' mechanism='PLAIN'>{plain}</auth>")
     await line.say(OPEN)
     await line.say(f"<iq type='set' id='b'><bind xmlns='{ns.BIND}'/></iq>")
+    return line
+
+
+async def _register(services: Services, name: str) -> None:
+    await services.accounts.register(
+        username=name, password=PASSWORD, nickname="", address="192.0.2.1"
+    )
+
+
+async def _live(services: Services, name: str, at: int) -> None:
+    """One session's life: of some the connection is lost in the middle of something."""
+    line = await _bound(services, name)
+    room = f"room-{at % 3}@conference.localhost"
     if at % 2:
         resume = " resume='true'" if at % 4 == 1 else ""
         await line.say(f"<enable xmlns='{ns.SM}'{resume}/>")
@@ -132,11 +143,8 @@ def _kept() -> Counter[str]:
 async def test_three_hundred_sessions_leave_nothing_behind(tmp_path: Path) -> None:
     """Neither objects nor tasks, nor rows in a list of the services, however they ended."""
     async with house(tmp_path) as services:
-        name = (
-            await services.accounts.register(
-                username="romeo", password=PASSWORD, nickname="", address="192.0.2.1"
-            )
-        ).username
+        name = "romeo"
+        await _register(services, name)
 
         async def live(numbers: range) -> None:
             for at in numbers:
@@ -156,3 +164,29 @@ async def test_three_hundred_sessions_leave_nothing_behind(tmp_path: Path) -> No
         assert not services.addresses._open
         del more["Unacked"]  # of the last session, which the writer's last batch still names
         assert sum(more.values()) < SESSIONS / 10, more
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_client_that_does_not_read_its_greeting_is_not_waited_for(tmp_path: Path) -> None:
+    """What comes meanwhile is held up to what an outbox may have; then the stream ends."""
+    async with house(tmp_path) as services:
+        for name in ("romeo", "juliet"):
+            await _register(services, name)
+        romeo, juliet = await _bound(services, "romeo"), await _bound(services, "juliet")
+        await juliet.say("<presence/>")
+        assert juliet.session is not None
+        juliet.session.hold()  # as while contacts' presences are written to who does not read
+        large = f"<x xmlns='urn:example'>{'o' * 100_000}</x>"
+        for _ in range(20):
+            await romeo.say(
+                f"<message type='chat' to='juliet@localhost'><body>o</body>{large}</message>"
+            )
+
+        async def has_ended() -> bool:
+            return any("<stream:error" in each for each in juliet.sent)
+
+        await eventually(has_ended)
+        for line in (romeo, juliet):
+            assert line.session is not None
+            line.session.on_close()
+        await farewells(5)
