@@ -43,7 +43,8 @@ class Attendance:
         session = self._session
         said = passing.rest(stanza, session.me)
         if session.node is not None:
-            session.services.router.count(session.node, min(len(said), PRESENCE_CHARS))
+            is_said = len(said) <= PRESENCE_CHARS
+            session.services.router.count(session.node, len(said) if is_said else 0)
         first, could_receive = not self.stanza, self.priority >= 0
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
