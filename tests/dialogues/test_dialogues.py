@@ -287,7 +287,7 @@ async def test_dialogue(node: Node, script: Script, transport: str) -> None:
         ("romeo xmpp a\nromeo xmpp b\nRomeo connects\n", "line 3: which of"),
         ("romeo xmpp\nwhat?\n", "line 2: neither"),
         ("alice json\nAlice sends:\n    {cmd\n", "line 2: the block"),
-        ("alice json\nAlice calls:\n    POST /api/contacts\n", "line 2: the block"),
+        ("alice json\nAlice calls PUT /api/me:\n    {nick\n", "line 2: the block"),
         ("# nobody\n", "line 1: no client"),
     ),
 )
