@@ -115,6 +115,7 @@ class XmppSession:
         self.rooms = SessionRooms(self)
         self.memberships = Memberships(self)
         self._held: list[tuple[bytes, Message]] | None = None
+        self._held_bytes = 0
         self._missed: set[int] = set()
         self._early: deque[int] = deque(maxlen=EARLY)
         self.delivered = self._confirmed = 0
@@ -191,6 +192,7 @@ class XmppSession:
         if node is None:
             return
         self.rooms.leave_all()
+        self.memberships.stop()
         self.services.connections.unbind(node)
         self.services.offline.left(node.userid)
         self.attendance.leave()
@@ -464,7 +466,7 @@ class XmppSession:
 
     def hold(self) -> None:
         """Live messages wait from now on, until what was missed is delivered."""
-        self._held = []
+        self._held, self._held_bytes = [], 0
 
     def deliver(self, data: bytes, message: Message) -> None:
         """The router's: a live message, ready to be written."""
@@ -479,6 +481,10 @@ class XmppSession:
             return
         if self._held is not None:
             self._held.append((data, message))
+            self._held_bytes += len(data)
+            if self._held_bytes > self.services.settings.limits.outbox_bytes:
+                self._held.clear()  # they are in the history, as not handed out
+                self.end(Close.SLOW_READER)
             return
         if message.id in self._missed:
             # It was in the history before it was given out live.
@@ -494,7 +500,7 @@ class XmppSession:
         """Itself, a copy, or nothing, as this is the device that it is for or another one."""
         if self.node is not None and data.resource == self.node.resource:
             return bytes(data)  # without the copy, where it is kept until it is acked
-        if not (takes and self.carbons and data.forwarded):
+        if not (takes and self.carbons and data.has_copies):
             return None
         return self.transport.codec.ready(self.relay.copy(data.kind, data.forwarded))
 

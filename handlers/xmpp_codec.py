@@ -43,18 +43,31 @@ class ForRoom(bytes):
 
 class ForDevices(bytes):
     """A message as the device ``resource`` of its reader gets it, empty for none; other devices get
-    ``forwarded`` as a copy of this ``kind``, where it is not empty and they ask for copies."""
+    a copy of this ``kind``, where they ask for copies and there are any."""
 
     resource: str
     kind: carbons.Kind
-    forwarded: str
+    _write: Callable[[], str] | None
+    _forwarded: str
 
     def __new__(
-        cls, data: bytes, resource: str, kind: carbons.Kind, forwarded: str
+        cls, data: bytes, resource: str, kind: carbons.Kind, write: Callable[[], str] | None
     ) -> "ForDevices":
+        """``write``: makes what is copied; None: nobody is to have a copy."""
         made = super().__new__(cls, data)
-        made.resource, made.kind, made.forwarded = resource, kind, forwarded
+        made.resource, made.kind, made._write, made._forwarded = resource, kind, write, ""
         return made
+
+    @property
+    def has_copies(self) -> bool:
+        return self._write is not None
+
+    @property
+    def forwarded(self) -> str:
+        """What is copied, written for the first who wants it."""
+        if not self._forwarded and self._write is not None:
+            self._forwarded = self._write()
+        return self._forwarded
 
 
 class XmppCodec:
@@ -75,6 +88,7 @@ class XmppCodec:
         author = passed.author.jid
         if passed.resource:
             author = f"{author}/{passed.resource}"
+        names = Names.of(passed.xml)
 
         def stanza(xmlns: str) -> str:
             return messages.from_message(
@@ -82,19 +96,19 @@ class XmppCodec:
                 sender=author,
                 recipient=recipient.jid,
                 archive=viewer.jid,
-                xml=passed.xml,
                 xmlns=xmlns,
+                names=names,
             )
 
-        names = Names.of(passed.xml)
+        def copied() -> str:
+            return stanza(CLIENT_NAMESPACE)
+
         if is_own(message, viewer.id):
-            forwarded = "" if names.is_private else stanza(CLIENT_NAMESPACE)
-            return ForDevices(b"", "", "sent", forwarded) if forwarded else None
+            return None if names.is_private else ForDevices(b"", "", "sent", copied)
         data = self.ready(stanza(self.xmlns))
         if not names.to:
             return data
-        forwarded = "" if names.is_private else stanza(CLIENT_NAMESPACE)
-        return ForDevices(data, names.to, "received", forwarded)
+        return ForDevices(data, names.to, "received", None if names.is_private else copied)
 
     def event(self, event: Event) -> bytes | None:
         """What 1:1 conversations and rooms have of receipts and typing, and changes of groups; what

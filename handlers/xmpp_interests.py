@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELD = 200
-"""Events that wait while the client is asked, or is told what there was before them."""
+HELD_CHARS = 524_288
+"""Events that wait while the client is asked, or is told what there was before them, and what is
+published with them. The oldest go first."""
 
 
 class Interests:
@@ -31,6 +33,7 @@ class Interests:
         self._nodes: frozenset[str] = frozenset()
         self._question = ""
         self._held: deque[NodeEvent] | None = None
+        self._held_chars = 0
 
     def saw(self, presence: Element | None) -> None:
         """The client's own presence for all, None: it is unavailable. :meth:`greet` follows."""
@@ -39,8 +42,7 @@ class Interests:
             self._caps, self._nodes, self._question, self._held = None, frozenset(), "", None
         elif said != self._caps:
             self._caps, self._question = said, ""
-            if self._held is None:
-                self._held = deque(maxlen=HELD)
+            self._hold()
 
     @property
     def are_known(self) -> bool:
@@ -54,7 +56,7 @@ class Interests:
         """After a presence: the last items of what its client hears of, or the question what."""
         said = self._caps
         if said is None:
-            await self._session.memberships.greet()
+            self._session.memberships.greet()
         if said is None or self._held is None or self._question:
             return
         known = self._session.services.capabilities.get(said.hash, said.ver)
@@ -81,15 +83,22 @@ class Interests:
 
     def take(self, event: NodeEvent) -> None:
         """Something was published, or taken back."""
-        if self._held is not None:
-            self._held.append(event)
+        held = self._held
+        if held is not None:
+            held.append(event)
+            self._held_chars += len(event.xml)
+            while len(held) > HELD or self._held_chars > HELD_CHARS:
+                self._held_chars -= len(held.popleft().xml)
         elif event.node in self._nodes:
             self._tell(event)
 
+    def _hold(self) -> None:
+        if self._held is None:
+            self._held, self._held_chars = deque(), 0
+
     async def _hear(self, wanted: frozenset[str]) -> None:
         new, self._nodes = wanted - self._nodes, wanted
-        if self._held is None:
-            self._held = deque(maxlen=HELD)
+        self._hold()
         try:
             if new:
                 await self._tell_last(new)
@@ -97,7 +106,7 @@ class Interests:
             held, self._held = self._held or (), None
             for event in held:
                 self.take(event)
-        await self._session.memberships.greet()
+        self._session.memberships.greet()
 
     async def _tell_last(self, nodes: frozenset[str]) -> None:
         session = self._session

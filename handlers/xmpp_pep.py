@@ -136,9 +136,12 @@ class PepQueries:
         self._reply(asked, pubsub.items(request.node, ((item.id, item.xml) for item in found)))
 
     async def _publish(self, request: Request, asked: Origin) -> None:
+        session = self._session
+        if session.node is not None:  # whom it may concern are many
+            session.services.router.count(session.node, len(request.xml))
         item_id = request.ids[0] if request.ids else ""
         if request.node == OLD_BOOKMARKS:
-            await self._session.services.bookmarks.keep_old(self._me, request.xml)
+            await session.services.bookmarks.keep_old(self._me, request.xml)
             item_id = CURRENT
         else:
             item_id = await self._pep.publish(
@@ -196,7 +199,7 @@ class PepQueries:
         if node is None or owner is None or owner.id != self._me:
             raise ChatError("not-allowed", "not yours")
         if is_set:
-            services.router.count(node)
+            services.router.count(node, len(xml))
             if name == bookmarks.STORAGE:
                 await services.bookmarks.keep_old(self._me, xml)
             else:

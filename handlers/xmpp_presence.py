@@ -41,10 +41,11 @@ class Attendance:
     def handle(self, stanza: Element, kind: str) -> Pending:
         """One's own presence, for everybody who sees it."""
         session = self._session
-        if session.node is not None:
-            session.services.router.count(session.node)
-        first, could_receive = not self.stanza, self.priority >= 0
         said = passing.rest(stanza, session.me)
+        if session.node is not None:
+            is_said = len(said) <= PRESENCE_CHARS
+            session.services.router.count(session.node, len(said) if is_said else 0)
+        first, could_receive = not self.stanza, self.priority >= 0
         if kind == "unavailable":
             self.stanza, self.priority = "", -1
             session.interests.saw(None)
@@ -70,10 +71,10 @@ class Attendance:
         node = session.node
         if node is None:
             return
+        services.router.count(node)
         recipient, resource = await session.recipient(asked.to)
         if recipient is None:
             return
-        services.router.count(node)
         if recipient.id in await services.blocks.load(node.userid):
             raise ChatError("blocked", "you have blocked this user")
         if node.userid in await services.blocks.load(recipient.id):
@@ -92,10 +93,12 @@ class Attendance:
         """A client asks for the presence of a contact."""
         session, services = self._session, self._session.services
         node = session.node
-        contact, resource = await session.recipient(asked.to)
-        if node is None or contact is None:
+        if node is None:
             return
         services.router.count(node)
+        contact, resource = await session.recipient(asked.to)
+        if contact is None:
+            return
         if contact.id != node.userid and node.userid not in await services.contacts.watchers(
             contact.id
         ):
@@ -157,6 +160,7 @@ class Attendance:
             log.info("presences_not_read user=%d", node.userid)
         await session.interests.greet()
         if may_receive:
+            session.memberships.greet()
             await session.deliver_missed()
 
     async def _hear(self, userid: int) -> None:

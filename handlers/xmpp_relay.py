@@ -42,19 +42,23 @@ class Relay:
             self._tell(body, node.user.jid)
 
     async def iq(self, stanza: Element, kind: str, asked: Origin) -> None:
-        """To a full JID. Only who sees the other's presence may ask; anybody may answer."""
+        """To a full JID. Only who sees the other's presence may ask; all but who is blocked may
+        answer."""
         session, services = self._session, self._session.services
         node = session.node
-        recipient, resource = await session.recipient(asked.to)
-        is_answer = kind in ("result", "error")
         if node is None:
             return
+        services.router.count(node)
+        recipient, resource = await session.recipient(asked.to)
+        is_answer = kind in ("result", "error")
         if recipient is None:
             if is_answer:
                 return
             raise unavailable()
-        if not is_answer:
-            services.router.count(node)
+        if is_answer:
+            if await services.blocks.apart(node.userid, recipient.id):
+                return
+        else:
             await services.blocks.look(node.userid, recipient.id)
             watchers = await services.contacts.watchers(recipient.id)
             if recipient.id != node.userid and node.userid not in watchers:
@@ -100,6 +104,7 @@ class Relay:
         node = session.node
         if node is None:
             return
+        services.router.count(node)
         recipient, resource = await session.recipient(asked.to or node.user.jid)
         if recipient is None:
             if kind == "error":
@@ -109,7 +114,6 @@ class Relay:
             if await services.blocks.apart(node.userid, recipient.id):
                 return
         else:
-            services.router.count(node)
             await services.blocks.look(node.userid, recipient.id)
         if says_something:
             await self._check_anybody_is_there(node.userid, recipient.id)
@@ -129,17 +133,20 @@ class Relay:
         if not await services.presence.spoken((recipient,)):
             raise unavailable()
 
+    def has_found(self, userid: int, resource: str) -> bool:
+        """Whether :meth:`finds` has found it some seconds ago."""
+        until = self._found.get((userid, resource))
+        return until is not None and until > asyncio.get_running_loop().time()
+
     async def finds(self, userid: int, resource: str) -> bool:
         """Whether the user has a connection of this name, or had one some seconds ago."""
-        clock = asyncio.get_running_loop().time
-        wanted, now = (userid, resource), clock()
-        if self._found.get(wanted, 0.0) > now:
+        if self.has_found(userid, resource):
             return True
         is_there = await self._session.services.connections.has(userid, resource)
         if is_there:
             if len(self._found) >= FOUND:
                 self._found.clear()
-            self._found[wanted] = clock() + FOUND_S
+            self._found[userid, resource] = asyncio.get_running_loop().time() + FOUND_S
         return is_there
 
     async def _send(

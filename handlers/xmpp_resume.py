@@ -45,6 +45,7 @@ class Outgoing:
         self._resuming = asyncio.Lock()
         self._is_active = True
         self._waiting: dict[tuple[str, bytes], bytes] = {}
+        self._waiting_bytes = self._pauses = 0
         self._settled = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._noting: asyncio.Task[None] | None = None
@@ -68,9 +69,13 @@ class Outgoing:
         if not self._is_active:
             key = client_state.can_wait(data)
             if key is not None:
-                self._waiting.pop(key, None)
+                self._waiting_bytes += len(data) - len(self._waiting.pop(key, b""))
                 self._waiting[key] = data
-                if len(self._waiting) <= self._limits.unacked_stanzas:
+                limits = self._limits
+                if (
+                    len(self._waiting) <= limits.unacked_stanzas
+                    and self._waiting_bytes <= limits.unacked_bytes
+                ):
                     return
                 self._flush()
                 return
@@ -89,7 +94,7 @@ class Outgoing:
             self.connection.send(data)
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         for data in waiting.values():
             self._send(data)
 
@@ -110,10 +115,13 @@ class Outgoing:
 
     def pause(self) -> None:
         if self.connection is not None:
+            self._pauses += 1
             self.connection.pause()
 
     def resume(self) -> None:
-        if self.connection is not None:
+        """Not of a pause that another connection had."""
+        if self.connection is not None and self._pauses:
+            self._pauses -= 1
             self.connection.resume()
 
     def adopt(self, session: "XmppSession | None") -> None:
@@ -205,6 +213,7 @@ class Outgoing:
     def hibernate(self) -> None:
         """The connection is lost; the session is ended if no other one comes in time."""
         self.connection = None
+        self._pauses = 0
         self._asked = False
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._limits.resume_s, self._session.end, Close.SILENT)
@@ -242,14 +251,21 @@ class Outgoing:
         if new.user is None or new.node is not None:
             connection.tell(stream_management.failed("unexpected-request"))
             return
+        handled: int | None = None
         # Of this account only.
         for node in new.services.clients.of(new.user.id):
             old = getattr(node, "session", None)
             if old is not None and old.transport.number and old.transport.number == number:
                 if await old.transport.come_back(new, connection, h):
                     return
+                if old.transport.connection is None:
+                    old.end(Close.SILENT)  # nobody will come for it any more
+                ledger = old.transport.ledger
+                if ledger is not None and ledger.is_settled:
+                    handled = ledger.handled
                 break
-        handled = await new.services.connections.gave_up(new.user.id, number)
+        if handled is None:
+            handled = await new.services.connections.gave_up(new.user.id, number)
         connection.tell(stream_management.failed("item-not-found", handled))
 
     async def come_back(self, new: "XmppSession", connection: "Transport", h: int) -> bool:
@@ -297,7 +313,7 @@ class Outgoing:
         session.continue_as(new)
         connection.adopt(session)
         if node.unanswered >= services.settings.limits.unanswered_sends:
-            connection.pause()
+            self.pause()
         self._is_active = True
         if before is not self.codec:
             again = [kept._replace(data=_in(kept.data, self.codec)) for kept in ledger.queue]

@@ -170,7 +170,7 @@ class RoomNews:
         if not isinstance(event, Event):
             return
         if isinstance(event.body, GroupChange):
-            self._session.memberships.take(event.body)
+            self._session.memberships.take(event.body, event.name)
             return
         if not isinstance(event.body, Message):
             return

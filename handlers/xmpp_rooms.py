@@ -257,6 +257,7 @@ class SessionRooms(RoomNews):
         services, me = self._services, self._me
         if len(invited) > INVITED:
             raise ChatError("too-long", f"at most {INVITED} invitations at once")
+        services.router.count(self._node)
         group = await services.rooms.find(to.local)
         if group is None or me not in group.members:
             self._error(asked, "forbidden", "auth", "you are not a member of this room")

@@ -66,6 +66,7 @@ class ContactQueries:
         return self._blocklist(asked)
 
     async def _blocklist(self, asked: Origin) -> None:
+        self._count()
         self._has_blocklist = True
         services = self._session.services
         users = await services.accounts.users(await services.blocks.read(self._userid()))
@@ -76,6 +77,7 @@ class ContactQueries:
         return self._block(blocking.read(request), asked)
 
     async def _block(self, jids: list[str], asked: Origin) -> None:
+        self._count()
         for user in [await self._named(each) for each in jids]:
             await self._session.services.contacts.block(self._userid(), user.id)
         self._reply(asked)
@@ -84,6 +86,7 @@ class ContactQueries:
         return self._unblock(blocking.read(request), asked)
 
     async def _unblock(self, jids: list[str], asked: Origin) -> None:
+        self._count()
         services = self._session.services
         if jids:
             userids = [(await self._named(each)).id for each in jids]

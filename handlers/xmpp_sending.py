@@ -6,7 +6,7 @@ from handlers.xmpp_relay import unavailable
 from server.clients import Pending
 from server.errors import ChatError
 from server.model import RECEIPT, TYPING, WEB, Names
-from stanzas import carbons, hints, jid, messages
+from stanzas import carbons, hints, jid, messages, ns
 from stanzas.replies import Origin
 from stanzas.xml import Element, XmlError
 
@@ -34,10 +34,11 @@ class Sending:
             return session.relay.pass_on(stanza, kind, asked)
         if said.message.cmd in (TYPING, RECEIPT):
             return self._hint(said, stanza, kind, asked)
-        if hints.forbids_keeping(stanza):
-            return session.relay.pass_on(stanza, kind, asked, says_something=True)
-        if carbons.is_private(stanza):
-            said = _named(said, is_private=True)
+        if ns.HINTS in said.xml or ns.CARBONS in said.xml:  # few have any: it is dear to look
+            if hints.forbids_keeping(stanza):
+                return session.relay.pass_on(stanza, kind, asked, says_something=True)
+            if carbons.is_private(stanza):
+                said = _named(said, is_private=True)
         if "/" in asked.to:
             return self._to_one(said, kind, asked)
         return self._address(said, asked)
@@ -56,8 +57,17 @@ class Sending:
             await pending
         self._session.relay.copy_sent(stanza, kind, asked)
 
-    async def _to_one(self, said: messages.Said, kind: str, asked: Origin) -> None:
+    def _to_one(self, said: messages.Said, kind: str, asked: Origin) -> Pending:
         """To one resource, if it is there; else a chat message is for the account."""
+        session, to = self._session, jid.parse(asked.to)
+        if to.domain == session.domain:
+            known = session.services.accounts.cached_id(to.local)
+            if known is not None and session.relay.has_found(known, to.resource):
+                said.message.dstid = known
+                return session.submit(_named(said, to=to.resource), asked)
+        return self._look_for_one(said, kind, asked)
+
+    async def _look_for_one(self, said: messages.Said, kind: str, asked: Origin) -> None:
         session = self._session
         recipient, resource = await session.recipient(asked.to)
         if recipient is not None and resource != WEB:

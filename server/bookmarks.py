@@ -5,6 +5,7 @@ The groups that a user is in are among them without being kept there; what the u
 of such a room is kept, and that they do not want it.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from server.pep import Item, Pep
 _REST = "rest of the old bookmarks"
 """What else is in the old element: private XML of a name that no client can ask for."""
 CURRENT = "current"
+LOOKERS = 20
 
 
 class Words(Protocol):
@@ -33,7 +35,8 @@ class Words(Protocol):
 class Bookmarks:
     """All users'. What changes them tells the user's devices that want to hear it.
 
-    ``rooms_at``: the domain of the rooms.
+    ``rooms_at``: the domain of the rooms. ``turn``: who looks because a group changed looks within
+    it, with few others: all members' clients hear of it at once.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Bookmarks:
         self._groups = groups
         self._words = words
         self._rooms_at = rooms_at
+        self.turn = asyncio.Semaphore(LOOKERS)
         pep.changed[BOOKMARKS] = self._tell_old
 
     def address(self, room: OwnRoom) -> str:

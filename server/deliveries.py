@@ -234,7 +234,8 @@ class Event(msgspec.Struct, gc=False):
 
     ``body``: the JSON frame (cmd 12, 13, 20–24), ready to be encoded, or :class:`Personal`.
     ``sender``: a connection of this node that does not get it. For XMPP clients, of cmd 12 and 13:
-    ``author``, and ``name``, the id attribute of the message that a receipt is of.
+    ``author``, and ``name``, the id attribute of the message that a receipt is of; where a group is
+    dissolved, its room's name.
     """
 
     userids: Collection[int]

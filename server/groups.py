@@ -5,7 +5,7 @@ acts on members of equal or higher rank.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from server.accounts import Accounts
@@ -62,7 +62,7 @@ class Groups:
         *,
         next_id: Callable[[], Awaitable[int]],
         end_of: Callable[[str], Awaitable[End | None]],
-        notify: Callable[[Collection[int], Any, int, Collection[int]], None],
+        notify: Callable[..., None],
         changes: Changes,
         audience: Audience | None,
         blocks: Callable[[int, int], Awaitable[bool]] | None = None,
@@ -388,7 +388,8 @@ class Groups:
         if acting.role != "owner":
             raise ChatError("not-allowed", "only the owner dissolves a group")
         await self._store.delete(gid)
-        self._notify((), GroupChange("dissolved", gid, actor), gid, ())
+        # Nobody could look up any more which room that was.
+        self._notify((), GroupChange("dissolved", gid, actor), gid, (), group.slug)
         group.members.clear()
         note = {"by": actor, "why": why, "instead": instead, "is_end": True}
         await self._changes.add("group", gid=gid, dissolved=True, note=note)

@@ -24,8 +24,8 @@ class SendRate:
         self._burst_s = limits.sends_burst * limits.rate_scale * self._interval_s
         self._full_at: dict[int, float] = {}
 
-    def take(self, userid: int) -> float:
-        """Counts one send. Seconds to read nothing more from the sender, mostly 0.
+    def take(self, userid: int, sends: int = 1) -> float:
+        """Counts one send, or so many. Seconds to read nothing more from the sender, mostly 0.
 
         Raises ``slow-down`` when the account is more than a second ahead of its rate.
         """
@@ -35,14 +35,14 @@ class SendRate:
             full_at = now
             if len(self._full_at) >= KEPT and userid not in self._full_at:
                 del self._full_at[next(iter(self._full_at))]
-        full_at += self._interval_s
+        full_at += self._interval_s * sends
         ahead = full_at - now - self._burst_s
         if ahead > 0:
             if ahead > 1:
                 wait = math.ceil(ahead - 1)
                 raise ChatError("slow-down", "too many messages; slow down", retry_after=wait)
             self._full_at[userid] = full_at
-            return self._interval_s / 2
+            return self._interval_s * sends / 2
         self._full_at[userid] = full_at
         return 0.0
 

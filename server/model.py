@@ -146,7 +146,9 @@ class Names(NamedTuple):
 
     def xml(self) -> str:
         names = (self.own, self.target, self.whose, self.to)
-        head = "\t".join(name.translate(_PARTING) for name in names)
+        head = "\t".join(names)
+        if "\n" in head or head.count("\t") >= len(names):
+            head = "\t".join(name.translate(_PARTING) for name in names)
         head = f"{head}\tprivate" if self.is_private else head.rstrip("\t")
         return f"{head}\n{self.rest}" if head or self.rest else ""
 

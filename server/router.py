@@ -49,6 +49,7 @@ CID_CHARS = 64
 ADDRESS_CHARS = 2048
 MEMO_CHARS = 1000
 MENTIONS = 200
+ONE_SEND_CHARS = 8192
 TYPING_STATES = ("composing", "paused")
 
 
@@ -95,7 +96,7 @@ class Router:
         Ack or a later error reach the node by its codec.
         """
         self._check(message, node.userid, bool(xml))
-        self.count(node)
+        self.count(node, len(xml))
         if message.media == CONTACT_CARD or (message.ref and message.cmd == SINGLE):
             return self._submit_after_lookup(message, node, xml, origin)
         if message.cmd == SINGLE:
@@ -110,9 +111,12 @@ class Router:
             self._accept_group(message, node, group, xml, origin)
         return None
 
-    def count(self, node: ClientNode) -> None:
-        """Counts something that a connection sent, and slows it down. Raises ``slow-down``."""
-        if delay_s := self._rate.take(node.userid):
+    def count(self, node: ClientNode, chars: int = 0) -> None:
+        """Counts something that a connection sent, and slows it down. Raises ``slow-down``.
+
+        ``chars``: how much it is that others may get copies of; much counts as several.
+        """
+        if delay_s := self._rate.take(node.userid, 1 + chars // ONE_SEND_CHARS):
             node.pipe.pause()
             asyncio.get_running_loop().call_later(delay_s, node.pipe.resume)
 
@@ -284,9 +288,10 @@ class Router:
         body: Any,
         gid: int = 0,
         but: Collection[int] = (),
+        name: str = "",
     ) -> None:
         """Publishes a hint for these users and for the members of ``gid`` but ``but``."""
-        self.publish(Event(userids, body, gid, but))
+        self.publish(Event(userids, body, gid, but, name=name))
 
     def publish(self, event: Event) -> None:
         """Gives a hint out on all nodes."""

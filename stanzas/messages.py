@@ -17,7 +17,6 @@ from server.model import (
     TYPING,
     Message,
     Names,
-    stanza_id,
 )
 from stanzas import (
     chat_states,
@@ -179,18 +178,20 @@ def from_message(
     xml: str = "",
     xmlns: str = "",
     delayed_by: str = "",
+    names: Names | None = None,
 ) -> str:
-    """The chat stanza that a message is.
+    """The chat stanza that a message is. ``names``: those of ``xml``, where they are known.
 
     ``archive``: bare JID of whose archive gives the stanza-id. ``xmlns``: a namespace attribute
     where the stream does not set the default. ``delayed_by``: our domain for what is not live.
     """
-    names = Names.of(xml)
+    if names is None:
+        names = Names.of(xml)
     if names.to and not delayed_by:  # who is handed it later is another device
         recipient = f"{recipient}/{names.to}"
     parts = [
         f"<message{xmlns} from='{attribute(sender)}' to='{attribute(recipient)}' type='chat' "
-        f"id='{attribute(stanza_id(message, xml))}'>"
+        f"id='{attribute(names.own or message.cid or str(message.id))}'>"
     ]
     write_entry(parts, message, names)
     parts.append(f"<stanza-id xmlns='{ns.IDS}' by='{attribute(archive)}' id='{message.id}'/>")

@@ -311,6 +311,30 @@ async def test_limits_of_resumption_are_settings(own_node: Node) -> None:
     await again.cut()
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_a_session_that_cannot_be_resumed_is_over_when_its_client_knows(
+    own_node: Node,
+) -> None:
+    """Its old connection was still there, but too much was not acked: it leaves no ghost behind."""
+    own_node.env["TANDEM_XMPP_UNACKED_STANZAS"] = "5"
+    own_node.start()
+    ann, account = await JsonClient.online(own_node), await JsonClient.register(own_node)
+    await befriend(ann, account)
+    juliet = await Resuming(own_node, account).start(web=False)
+    await ann.expect(cmd=20, userid=account.id, state="online")
+    juliet.stop_acking()
+    for n in range(9):
+        await ann.say(account.id, str(n), str(n))
+    await juliet.expect(9)
+    again = Resuming(own_node, account)
+    again.number = juliet.number
+    assert not await again.resume(web=False)
+    assert "h='1'" in again.failure  # her presence
+    await ann.expect(cmd=20, userid=account.id, state="offline")
+    await juliet.cut()
+    await again.cut()
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_the_count_waits_for_the_disk(own_node: Node) -> None:
     """``h`` counts a message only when it is durable: not while mongod stands still."""
