@@ -133,6 +133,7 @@ class SessionRooms(RoomNews):
         place.is_new = is_new
         try:
             room = place.room = await self._services.rooms.join(group, self)
+            await self._services.rooms.admit(room, me)
             if self.joined.get(gid) is not place or self._session.is_closed:  # left meanwhile
                 self.joined.pop(gid, None)
                 self._services.rooms.leave(room, self)

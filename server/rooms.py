@@ -185,6 +185,14 @@ class Rooms:
         room.lookers.add(looker)
         return room
 
+    async def admit(self, room: Room, userid: int) -> None:
+        """A member who was let in a moment ago may not be in the room that this node knows."""
+        for _ in range(2):  # what is being read already may be older than the joining
+            if userid not in room.nicks:
+                self._refresh_soon(room)
+                if room.refreshing is not None:
+                    await asyncio.wait({room.refreshing})
+
     def leave(self, room: Room, looker: Looker) -> None:
         room.lookers.discard(looker)
         if not room.lookers:

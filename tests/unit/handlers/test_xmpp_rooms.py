@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from msgspec import structs
 
 from handlers.xmpp_room_news import HELD
 from handlers.xmpp_rooms import SessionRooms
@@ -13,7 +14,7 @@ from server.errors import ChatError
 from server.model import GROUP, Message, User
 from stanzas import replies
 from stanzas.xml import Element
-from tests.unit.server.test_rooms import GID, Town
+from tests.unit.server.test_rooms import GID, Town, Window
 
 MUC = "http://jabber.org/protocol/muc"
 
@@ -100,6 +101,33 @@ def test_nobody_looks_at_a_room_whose_session_closed_while_joining() -> None:
             assert not stage.town.rooms._rooms, at
             assert not stage.rooms.joined and not stage.rooms.by_local, at
             assert not any("<subject" in told for told in stage.told), at
+
+    asyncio.run(act())
+
+
+def test_who_was_let_in_a_moment_ago_comes_into_the_room_that_is_known() -> None:
+    """The room of this node may not have heard of it, nor what it is reading at the moment."""
+
+    async def act() -> None:
+        for is_reading in (False, True):
+            stage = Stage()
+            stage.past.gate.set()
+            town = stage.town
+            assert town.group is not None
+            romeo = town.group.members.pop(1)
+            room = await town.rooms.join(town.group, Window())
+            if is_reading:
+                town.gate.clear()
+                town.changed()
+                await settled()
+            town.group = structs.replace(town.group, members={1: romeo, **town.group.members})
+            assert room.group is not town.group
+            joining = stage.join()
+            await settled()
+            town.gate.set()
+            await joining
+            assert any("code='110'" in told for told in stage.told)
+            assert stage.rooms.joined[GID].room is room
 
     asyncio.run(act())
 
