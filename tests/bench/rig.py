@@ -321,6 +321,7 @@ class Rig:
                     "role": "member" if at else "owner",
                     "joined": now,
                     "floor": 0,
+                    "is_invited": True,  # XMPP readers are to hear of the messages only
                 }
                 for at, userid in enumerate(ids)
             ]
