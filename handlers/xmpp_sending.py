@@ -38,7 +38,7 @@ class Sending:
             if hints.forbids_keeping(stanza):
                 return session.relay.pass_on(stanza, kind, asked, says_something=True)
             if carbons.is_private(stanza):
-                said = _named(said, is_private=True)
+                said = _named(said, Names.of(said.xml)._replace(is_private=True))
         if "/" in asked.to:
             return self._to_one(said, kind, asked)
         return self._address(said, asked)
@@ -64,7 +64,8 @@ class Sending:
             known = session.services.accounts.cached_id(to.local)
             if known is not None and session.relay.has_found(known, to.resource):
                 said.message.dstid = known
-                return session.submit(_named(said, to=to.resource), asked)
+                names = Names.of(said.xml)._replace(to=to.resource)
+                return session.submit(_named(said, names), asked)
         return self._look_for_one(said, kind, asked)
 
     async def _look_for_one(self, said: messages.Said, kind: str, asked: Origin) -> None:
@@ -72,7 +73,7 @@ class Sending:
         recipient, resource = await session.recipient(asked.to)
         if recipient is not None and resource != WEB:
             if await session.relay.finds(recipient.id, resource):
-                said = _named(said, to=resource)
+                said = _named(said, Names.of(said.xml)._replace(to=resource))
             elif kind != "chat":
                 raise unavailable()
         pending = self._address(said, asked)
@@ -107,6 +108,5 @@ class Sending:
             await pending
 
 
-def _named(said: messages.Said, **more: str | bool) -> messages.Said:
-    names = Names.of(said.xml)._replace(**more)  # type: ignore[arg-type]
+def _named(said: messages.Said, names: Names) -> messages.Said:
     return said._replace(xml=names.xml())

@@ -13,7 +13,6 @@ PROTOCOL = (
 )
 
 DEFAULT_PAGE = 50
-EXTENDED = f"{ns.ARCHIVE}#extended"
 _VALUE = f"{{{ns.FORMS}}}value"
 _FIELDS = {"FORM_TYPE", "with", "start", "end", "after-id", "before-id", "ids"}
 

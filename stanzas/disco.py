@@ -26,13 +26,13 @@ _SERVER = (
 )
 _ROOMS = (ns.DISCO_INFO, ns.DISCO_ITEMS, ns.PING, ns.MUC, ns.CONFERENCE)
 _ROOM = (
-    *(ns.DISCO_INFO, ns.DISCO_ITEMS, ns.MUC, ns.ARCHIVE, f"{ns.ARCHIVE}#extended", ns.IDS),
+    *(ns.DISCO_INFO, ns.DISCO_ITEMS, ns.MUC, ns.ARCHIVE, ns.ARCHIVE_EXTENDED, ns.IDS),
     *(ns.OCCUPANT, ns.MODERATE, f"{ns.MUC}#stable_id", f"{ns.MUC}#self-ping-optimization"),
     *("muc_hidden", "muc_membersonly", "muc_nonanonymous", "muc_persistent", "muc_unsecured"),
 )
 _CONTACT = (ns.DISCO_INFO, ns.DISCO_ITEMS, ns.PUBSUB, *pubsub.FEATURES)
 _ACCOUNT = (
-    *(ns.ARCHIVE, f"{ns.ARCHIVE}#extended", ns.IDS),
+    *(ns.ARCHIVE, ns.ARCHIVE_EXTENDED, ns.IDS),
     *(f"{ns.BOOKMARKS}#compat", f"{ns.BOOKMARKS}#compat-pep"),
 )
 _REGISTERED = (
