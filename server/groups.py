@@ -388,8 +388,10 @@ class Groups:
         if acting.role != "owner":
             raise ChatError("not-allowed", "only the owner dissolves a group")
         await self._store.delete(gid)
-        # Nobody could look up any more which room that was.
-        self._notify((), GroupChange("dissolved", gid, actor), gid, (), group.slug)
+        # Each by name as well: the node of one who came a moment ago may not watch the group yet.
+        # With the slug: nobody could look up any more which room that was.
+        everyone = tuple(group.members)
+        self._notify(everyone, GroupChange("dissolved", gid, actor), gid, everyone, group.slug)
         group.members.clear()
         note = {"by": actor, "why": why, "instead": instead, "is_end": True}
         await self._changes.add("group", gid=gid, dissolved=True, note=note)

@@ -427,7 +427,7 @@ class Router:
         nodes = self._clients.of_all(event.userids)
         if event.gid:
             members = self._clients.of_all(self._members(event.gid, None))
-            but = event.but
+            but = frozenset(event.but)
             nodes += [node for node in members if node.userid not in but] if but else members
         if isinstance(event.body, Personal):
             for node in nodes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.groups import hears_no_more, make_group, talking_group
+from tests.support.groups import hears_no_more, make_group
 from tests.support.json_client import JsonClient, http
 from tests.support.node import Node
 
@@ -146,12 +146,25 @@ async def test_group_with_an_unknown_member_is_not_made(node: Node) -> None:
 async def test_dissolved_group_is_gone_for_everybody(node: Node) -> None:
     """Only the owner dissolves; then nobody can send to it."""
     alice, bob = [await JsonClient.online(node) for _ in range(2)]
-    gid = await talking_group(alice, bob)
+    gid = await make_group(alice, bob)
     assert (await http(node, "DELETE", f"/api/groups/{gid}", token=bob.token))[0] == 403
     assert (await http(alice.node, "DELETE", f"/api/groups/{gid}", token=alice.token))[0] == 204
     assert (await bob.expect(cmd=22, event="dissolved"))["dstid"] == gid
     alice.send(cmd=11, dstid=gid, content="anyone?", cid="c1")
     assert (await alice.expect(cmd=2))["reason"] == "not-a-member"
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_end_of_a_group_is_heard_of_however_young_it_was(node: Node) -> None:
+    """Once by each member, also where the member's node has not heard of the group before."""
+    alice, bob = [await JsonClient.online(node) for _ in range(2)]
+    for _ in range(20):
+        gid = await make_group(alice, bob)
+        assert (await http(alice.node, "DELETE", f"/api/groups/{gid}", token=alice.token))[0] == 204
+        for client in (alice, bob):
+            await client.expect(cmd=22, event="dissolved", dstid=gid)
+    for client in (alice, bob):
+        assert not [frame for frame in await client.settled() if frame.get("event") == "dissolved"]
 
 
 @pytest.mark.gen_test(timeout=30)
