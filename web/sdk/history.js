@@ -29,7 +29,7 @@ export class History {
   #looked = "";
   #refreshing = null;
 
-  /** `received(conversation, entry)`: somebody else's message is new here. */
+  /** `received(conversation, entry)`: a message is new here; null: others', by the list. */
   constructor({ me, link, conversations, outbox, emit, received }) {
     this.#me = me;
     this.#link = link;
@@ -90,14 +90,15 @@ export class History {
   }
 
   #adopt(row) {
-    const news = row.seq > (this.#conversations.find(keyOf(row.chat, row.dstid))?.seq ?? 0);
-    const conversation = this.#conversations.update(row);
+    const conversation = this.#conversations.open(row.chat, row.dstid);
     const { key, timeline, windows } = conversation;
-    if (news && row.unread) this.#received(conversation, null);
-    const { entries, complete, hasHole } = timeline;
+    const isNews = row.seq > conversation.seq;
+    const { entries, complete, hasHole, high } = timeline;
     const isBare = !entries.length && !complete && !hasHole && !windows.length;
-    const missed = row.seq - timeline.high;
-    if (timeline.high !== null && missed <= (isBare ? 0 : SYNC_MOST)) return;
+    const isFollowed = high !== null && row.seq - high <= (isBare ? 0 : SYNC_MOST);
+    this.#conversations.update(row, isFollowed);
+    if (isNews && row.unread) this.#received(conversation, null);
+    if (isFollowed) return;
     timeline.clear(row.seq);
     // What was done to their messages is not known: they are read anew.
     for (const window of windows) window.clear(window.high);
@@ -181,7 +182,7 @@ export class History {
       const isNews = this.#conversations.count(conversation, entry);
       if (isNews === null) this.refreshSoon();
       if (isAct(entry)) this.#apply(conversation, entry);
-      if (isMessage(entry) && entry.userid !== this.#me) news.push({ entry, isNews });
+      if (isMessage(entry)) news.push({ entry, isNews });
     }
     this.#trim(conversation);
     this.#conversations.sort();
@@ -190,7 +191,7 @@ export class History {
     for (const { entry, isNews } of news) {
       this.#received(conversation, entry);
       const message = timeline.entries.findLast((one) => one.seq === entry.seq) ?? entry;
-      if (isNews) this.#emit("message", { conversation, message });
+      if (isNews && entry.userid !== this.#me) this.#emit("message", { conversation, message });
     }
   }
 
