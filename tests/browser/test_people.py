@@ -53,7 +53,7 @@ async def test_person_has_the_browser_that_was_asked_for(node: Node, people: Peo
     assert await other.page.evaluate(look) == ["en-US", 1280, 800, 1, False, False, None]
 
 
-async def sockets(person: Person) -> None:
+async def open_socket(person: Person) -> None:
     """A WebSocket of the page, whose end it notes in ``window.ended``."""
     await person.page.evaluate("""new Promise((done, failed) => {
         window.socket = new WebSocket(`${origin.replace("http", "ws")}/xmpp-websocket`, "xmpp");
@@ -72,7 +72,7 @@ async def test_cut_cable_ends_open_sockets_and_refuses_new_ones_until_mended(
     """Others go on meanwhile."""
     person, other = await people.come(node), await people.come(node)
     for each in (person, other):
-        await sockets(each)
+        await open_socket(each)
     await person.cut()
     await until(person.page, "window.ended")
     assert await person.page.evaluate(FETCHES) == 0

@@ -24,6 +24,7 @@ from playwright.async_api import (
     ConsoleMessage,
     Page,
     Playwright,
+    ProxySettings,
     WebError,
     async_playwright,
 )
@@ -103,7 +104,8 @@ class Person:
 
     page: Page
 
-    def __init__(self, context: BrowserContext, cable: Cable) -> None:
+    def __init__(self, node: Node, context: BrowserContext, cable: Cable) -> None:
+        self.url = node.pick().url
         self.context = context
         self.cable = cable
         self.complaints: list[str] = []
@@ -111,11 +113,6 @@ class Person:
         context.set_default_timeout(TIMEOUT_MS)
         context.on("console", self._heard)
         context.on("weberror", self._failed)
-
-    @property
-    def url(self) -> str:
-        """The service, at this person's end of the cable."""
-        return f"http://127.0.0.1:{self.cable.port}"
 
     async def open(self, path: str = "/") -> Page:
         """One more tab."""
@@ -183,14 +180,20 @@ class People:
         scheme: Literal["light", "dark"] = "light",
         touch: bool | None = None,
         permissions: Sequence[str] = (),
+        direct: bool = False,
     ) -> Person:
         """A person with an empty browser, whose first tab is at ``path``.
 
         ``touch``: by default on what is as narrow as a phone. ``permissions`` are Playwright's
-        names: ``notifications``, ``microphone``, ``clipboard-read``.
+        names: ``notifications``, ``microphone``, ``clipboard-read``. ``direct``: on no cable, for
+        what is measured.
         """
         is_touched = width < 700 if touch is None else touch
+        cable = Cable()
+        await cable.mend()
+        proxy: ProxySettings = {"server": cable.url, "bypass": "<-loopback>"}
         context = await self.browser.new_context(
+            proxy=None if direct else proxy,
             viewport={"width": width, "height": height},
             device_scale_factor=scale,
             locale=locale,
@@ -201,9 +204,8 @@ class People:
             accept_downloads=True,
         )
         await context.add_init_script(_TELL_VIOLATIONS)
-        person = Person(context, Cable(node.pick().port))
+        person = Person(node, context, cable)
         self._here.append(person)
-        await person.cable.mend()
         person.page = await person.open(path)
         return person
 
