@@ -68,19 +68,24 @@ export async function askText({ title, label, value = "", confirm = "save", maxL
 
 /**
  * A menu at a button, or at a point `{x, y}`. Items: `{shape, name | text, act, isDanger,
- * isChecked}`; null draws a line. Arrow keys move, Esc and a click elsewhere close it.
+ * isChecked}`; null draws a line. `signs`: such items to stand in one row above the others. Arrow keys
+ * move, Esc and a click elsewhere close it.
  */
-export function openMenu(anchor, items) {
+export function openMenu(anchor, items, { signs = [] } = {}) {
   const node = el("div", { className: "menu", role: "menu" });
   const isPoint = !(anchor instanceof Element);
   const before = isPoint ? document.activeElement : anchor;
+  if (signs.length) {
+    const row = signs.map((item) => menuItem(item, () => close(true)));
+    node.append(el("div", { className: "menu-signs", role: "group" }, ...row));
+  }
   for (const item of items) {
     if (!item) node.append(el("hr"));
     else node.append(menuItem(item, () => close(true)));
   }
   const host = (isPoint ? before : anchor)?.closest("dialog[open]") ?? document.body;
   host.append(node);
-  place(node, isPoint ? { left: anchor.x, right: anchor.x, top: anchor.y, bottom: anchor.y } : anchor.getBoundingClientRect());
+  place(node, isPoint ? new DOMRect(anchor.x, anchor.y, 0, 0) : anchor.getBoundingClientRect());
   if (!isPoint) anchor.setAttribute("aria-expanded", "true");
   const entries = [...node.querySelectorAll("button")];
   entries[0]?.focus();
@@ -98,6 +103,7 @@ export function openMenu(anchor, items) {
   node.addEventListener("keydown", (event) => {
     const at = entries.indexOf(document.activeElement);
     const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 };
+    if (signs.length) Object.assign(steps, { ArrowRight: at + 1, ArrowLeft: at - 1 });
     if (event.key in steps) entries.at(steps[event.key] % entries.length)?.focus();
     else if (event.key === "Escape" || event.key === "Tab") close(true);
     else return;
@@ -116,7 +122,7 @@ function menuItem({ shape, name, text, act, isDanger, isChecked }, close) {
     props["aria-checked"] = String(isChecked);
   }
   const entry = el("button", props, shape ? icon(shape) : null, el("span", {}, text ?? t(name)));
-  if (isChecked) entry.append(icon("check"));
+  if (isChecked && shape) entry.append(icon("check"));
   entry.addEventListener("click", () => {
     close();
     act();
