@@ -69,16 +69,17 @@ export class Groups extends EventTarget {
     return isAdmin(this.get(gid)?.role);
   }
 
-  /** Why oneself may not speak there now: `muted`, `mutedAll`, or null. */
+  /** Why oneself may not speak there now: `{kind: "muted", until}`, `{kind: "mutedAll"}`, or null. */
   speakingBar(gid) {
     const group = this.get(gid);
-    if (this.mutedUntil(gid) > Date.now()) return "muted";
-    return group?.muted_all && !isAdmin(group.role) ? "mutedAll" : null;
+    const until = this.own(gid)?.muted_until ?? 0;
+    if (until > Date.now()) return { kind: "muted", until };
+    return group?.muted_all && !isAdmin(group.role) ? { kind: "mutedAll" } : null;
   }
 
-  /** When one's own mute ends: 0 is never muted, `FOR_GOOD` is for good. */
-  mutedUntil(gid) {
-    return this.#entries.get(gid)?.own?.muted_until ?? 0;
+  /** Oneself as a member, with one's mute and name there; null until known. */
+  own(gid) {
+    return this.#entries.get(gid)?.own ?? null;
   }
 
   /** Something changed: what is known is asked for anew when next needed. */
