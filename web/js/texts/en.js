@@ -83,4 +83,9 @@ export default {
   "reason.too-long": "too long",
   "reason.bad-field": "it has characters that cannot be sent",
   "reason.other": "{slug}",
+
+  // Account: settings, profile, devices, XMPP apps, search, notifications
+  "notify.offer": "Be told of new messages?",
+  "notify.allow": "Turn on",
+  "notify.no": "No, thank you",
 };

@@ -83,4 +83,9 @@ export default {
   "reason.too-long": "内容过长",
   "reason.bad-field": "含有无法发送的字符",
   "reason.other": "{slug}",
+
+  // 账号：设置、个人资料、设备、XMPP 应用、搜索、通知
+  "notify.offer": "有新消息时通知你？",
+  "notify.allow": "开启",
+  "notify.no": "不用了",
 };
