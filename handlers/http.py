@@ -54,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
     ("/api/me/sessions/{sid}", account.OneSession),
     ("/api/me/app-passwords", account.OwnAppPasswords),
     ("/api/me/app-passwords/{id}", account.OneAppPassword),
+    ("/api/me/xmpp", account.OwnXmpp),
     ("/api/me/export", account.OwnExport),
     ("/api/users", profile.UserSearch),
     ("/api/users/{id}", profile.UserProfile),
