@@ -23,7 +23,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     def record(function: str) -> Callable[..., int]:
         return lambda *arguments: made.append((function, *arguments)) or 7
 
-    names = ("serve", "adduser", "deluser", "passwd", "users")
+    names = ("serve", "adduser", "deluser", "passwd", "users", "write_assets")
     application = SimpleNamespace(**{name: record(name) for name in names})
     monkeypatch.setitem(sys.modules, "server.app", application)
     monkeypatch.setattr(server, "app", application, raising=False)
