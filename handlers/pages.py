@@ -63,17 +63,17 @@ class Page(QuietErrors):
             self.set_header("Access-Control-Allow-Origin", "*")
             self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
         self.set_header("Vary", "Accept-Encoding")
-        self.set_header("Content-Type", file.type)
         encoding = choose_encoding(request.headers.get("Accept-Encoding", ""), file.encodings)
+        self.set_header("Etag", f'"{file.digest}{encoding and "-"}{encoding}"')
+        if self.check_etag_header():
+            self.set_status(304)
+            return
+        self.set_header("Content-Type", file.type)
         if encoding:
             self.set_header("Content-Encoding", encoding)
-        self.set_header("Etag", f'"{file.digest}{encoding and "-"}{encoding}"')
         self.write(await file.encoded(encoding))
 
     head = get
-
-    def compute_etag(self) -> None:
-        """Set already; Tornado only compares it."""
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
         """One plain line. A file that is not there may come with the next version."""

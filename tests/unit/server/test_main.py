@@ -128,6 +128,12 @@ def test_password_typed_twice_is_handed_on(
     assert calls[0][2:] == ("juliet", " pass wörd ")
 
 
+def test_assets_are_written_where_one_says(calls: list[tuple[Any, ...]]) -> None:
+    """The directory is handed on."""
+    assert main(["assets", "out"]) == 7
+    assert (calls[0][0], calls[0][2:]) == ("write_assets", (Path("out"),))
+
+
 def test_deluser_asks_for_no_password(calls: list[tuple[Any, ...]]) -> None:
     """The operator's word is enough."""
     assert main(["deluser", "juliet"]) == 7
