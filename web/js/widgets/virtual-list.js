@@ -345,13 +345,15 @@ export class VirtualList extends EventTarget {
     const [first, last] = this.#range(this.#viewTop(view), view);
     const isSame = first === this.#first && last === this.#last;
     if (isSame && !this.#isChanged) return false;
-    const fresh = this.#rows.show(this.#items, this.#keys, first, last, this.#isChanged);
+    const isChanged = this.#isChanged;
+    const fresh = this.#rows.show(this.#items, this.#keys, first, last, isChanged);
     this.#isChanged = false;
     this.#first = first;
     this.#last = last;
     this.#pad(Math.max(0, this.#space(view))); // lest the browser finds less to scroll
     const heights = fresh.map(({ node }) => node.getBoundingClientRect().height);
-    fresh.forEach((row, i) => this.#measure(row, heights[i]));
+    const isOther = fresh.filter((row, i) => this.#measure(row, heights[i])).length > 0;
+    this.#isGrown ||= isChanged && isOther;
     return fresh.length > 0;
   }
 
