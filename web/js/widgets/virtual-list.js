@@ -18,6 +18,7 @@ const WANT = 1;
 const KEEP = 1.5;
 const SPARE_ROWS = 6; // drawn a frame ahead of need
 const PASSES = 4; // in a frame, until what was measured fills the view
+const ENOUGH = 2000; // px of space below the rows that nobody comes to the end of in a frame
 const HIGHLIGHT_MS = 2000;
 
 /**
@@ -47,6 +48,7 @@ export class VirtualList extends EventTarget {
   #isTouched = false;
   #isUpward = true;
   #isHidden = false;
+  #extent = 0; // px from the list's start to its end, spaces included
   #seenTop = 0; // `scrollTop` as we know it
   #atEnd = true;
   #frame = 0;
@@ -103,11 +105,14 @@ export class VirtualList extends EventTarget {
    */
   set(items) {
     if (!items.length) this.#forget();
-    const isSame = (old, now) =>
-      items[now] === this.#items[old] || this.#key(items[now]) === this.#keys[old];
-    const steps = edits(this.#keys.length, items.length, isSame);
+    const key = this.#key;
+    const keys = this.#keys;
+    const before = this.#items;
+    const isSame = (old, now) => items[now] === before[old] || key(items[now]) === keys[old];
+    const steps = edits(before.length, items.length, isSame);
     this.#move(steps, items);
-    for (let i = 0; i < items.length; i++) this.#items[i] = items[i];
+    const own = this.#items;
+    for (let i = 0; i < items.length; i++) own[i] = items[i]; // new objects of the same keys
     this.#isGrown ||= steps.length > 0;
     this.refresh();
   }
@@ -345,13 +350,15 @@ export class VirtualList extends EventTarget {
     const [first, last] = this.#range(this.#viewTop(view), view);
     const isSame = first === this.#first && last === this.#last;
     if (isSame && !this.#isChanged) return false;
-    const fresh = this.#rows.show(this.#items, this.#keys, first, last, this.#isChanged);
+    const isChanged = this.#isChanged;
+    const fresh = this.#rows.show(this.#items, this.#keys, first, last, isChanged);
     this.#isChanged = false;
     this.#first = first;
     this.#last = last;
     this.#pad(Math.max(0, this.#space(view))); // lest the browser finds less to scroll
     const heights = fresh.map(({ node }) => node.getBoundingClientRect().height);
-    fresh.forEach((row, i) => this.#measure(row, heights[i]));
+    const isOther = fresh.filter((row, i) => this.#measure(row, heights[i])).length > 0;
+    this.#isGrown ||= isChanged && isOther;
     return fresh.length > 0;
   }
 
@@ -452,7 +459,13 @@ export class VirtualList extends EventTarget {
   }
 
   #pad(above) {
-    const below = Math.max(0, this.#heights.total - this.#heights.offset(this.#last));
+    const used = above + this.#between(this.#first, this.#last);
+    const truth = Math.max(0, this.#heights.total - this.#heights.offset(this.#last));
+    // A scrollbar that is dragged must not change: browsers ignore the hand then.
+    const same = this.#extent - used;
+    const isSame = this.#isMoving && this.#last < this.#heights.length;
+    const below = isSame && same >= Math.min(truth, ENOUGH) ? same : truth;
+    this.#extent = used + below;
     const { style } = this.#list;
     if (style.paddingTop !== `${above}px`) style.paddingTop = `${above}px`;
     if (style.paddingBottom !== `${below}px`) style.paddingBottom = `${below}px`;
