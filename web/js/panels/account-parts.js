@@ -1,7 +1,7 @@
 // What the account's panels are put together from.
 
 import { notify } from "../dialog.js";
-import { button, el, iconButton, tell, whileBusy } from "../dom.js";
+import { el, iconButton, tell, whileBusy } from "../dom.js";
 import { errorText } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
@@ -24,28 +24,6 @@ export function linkRow(shape, name, act, note = "") {
   row.append(icon("chevron-right"));
   row.addEventListener("click", () => act(row));
   return row;
-}
-
-/**
- * Fills `place` with the nodes that `show` makes of what `load` gives. Until then it says that it is
- * loading, and where that fails why, with a button to try again.
- */
-export async function fill(place, load, show) {
-  place.setAttribute("aria-busy", "true");
-  if (!place.childElementCount) place.append(el("p", { className: "muted" }, t("loading")));
-  try {
-    place.replaceChildren(...show(await load()));
-  } catch (error) {
-    const again = button("panel.again", { className: "small" });
-    again.addEventListener("click", () => {
-      place.replaceChildren();
-      fill(place, load, show);
-    });
-    const text = el("p", { className: "grow error", role: "alert" }, errorText(error));
-    place.replaceChildren(el("div", { className: "failed-load" }, text, again));
-  } finally {
-    place.removeAttribute("aria-busy");
-  }
 }
 
 /** A button that copies this text. */

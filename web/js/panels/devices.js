@@ -5,13 +5,14 @@ import { button, el, iconButton, loadStyle, whileBusy } from "../dom.js";
 import { errorText, fullTime, shortTime } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { fill, rowText, section } from "./account-parts.js";
+import { rowText, section } from "./account-parts.js";
+import { loading } from "./parts.js";
 
 /** Opens the list of devices. */
 export async function open({ client, openPanel }) {
   await loadStyle("account");
-  const sessions = el("ul", { className: "list" });
-  const passwords = el("ul", { className: "list" });
+  const sessions = el("div");
+  const passwords = el("div");
   const everywhere = button("devices.endAll", { className: "danger" });
   everywhere.addEventListener("click", () => endAll(client));
   const connect = button("xmppApp", { className: "small" }, icon("qr-code"));
@@ -27,22 +28,23 @@ export async function open({ client, openPanel }) {
     ],
   });
 
-  const showPasswords = () => fill(passwords, loadPasswords, passwordRows);
-  const loadPasswords = () => client.request("GET", "/api/me/app-passwords");
-  const passwordRows = ({ app_passwords: all }) =>
-    all.length
-      ? all.map((one) => passwordRow(client, one, showPasswords))
-      : [el("li", { className: "muted" }, t("devices.noPasswords"))];
-
-  const showSessions = () => fill(sessions, loadSessions, sessionRows);
-  const loadSessions = () => client.request("GET", "/api/me/sessions");
-  const sessionRows = ({ sessions: all }) =>
-    [...all]
-      .sort((one, other) => other.current - one.current)
-      .map((session) => sessionRow(client, session, showSessions));
-
+  const listSessions = ({ sessions: all }) => {
+    const sorted = all.toSorted((one, other) => other.current - one.current);
+    sessions.append(list(sorted.map((one) => sessionRow(client, one, showSessions))));
+  };
+  const listPasswords = ({ app_passwords: all }) => {
+    const none = el("p", { className: "muted" }, t("devices.noPasswords"));
+    const rows = all.map((one) => passwordRow(client, one, showPasswords));
+    passwords.append(rows.length ? list(rows) : none);
+  };
+  const showSessions = () =>
+    loading(sessions, () => client.request("GET", "/api/me/sessions"), listSessions);
+  const showPasswords = () =>
+    loading(passwords, () => client.request("GET", "/api/me/app-passwords"), listPasswords);
   await Promise.all([showSessions(), showPasswords()]);
 }
+
+const list = (rows) => el("ul", { className: "list" }, ...rows);
 
 function sessionRow(client, { sid, device, address, seen, current }, reload) {
   const isPhone = /Mobi|Android|iPhone|iPad/.test(device);

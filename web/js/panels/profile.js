@@ -6,7 +6,8 @@ import { button, el, loadStyle, whileBusy } from "../dom.js";
 import { errorText } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { fieldForm, fill, linkRow, section } from "./account-parts.js";
+import { fieldForm, linkRow, section } from "./account-parts.js";
+import { loading } from "./parts.js";
 
 /** Opens the profile. */
 export async function open(app) {
@@ -14,8 +15,8 @@ export async function open(app) {
   const dialog = openDialog({ title: t("profile") });
   const { client } = app;
   const load = () => client.request("GET", "/api/me");
-  const show = (me) => [picture(app, me), details(app, me), account(app, me)];
-  await fill(dialog.body, load, show);
+  const show = (me) => dialog.body.append(picture(app, me), details(app, me), account(app, me));
+  await loading(dialog.body, load, show);
 }
 
 async function change({ client }, changes) {
@@ -102,7 +103,7 @@ function details(app, me) {
     notify(t("profile.saved"));
   }
 
-  return form;
+  return el("div", { className: "section" }, form);
 }
 
 /** Whether the person wants another address. */

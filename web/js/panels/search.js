@@ -156,7 +156,7 @@ class Search {
       this.#tell(t("find.short"), "search");
       return;
     }
-    const again = button("panel.again", { className: "small" });
+    const again = button("people.again", { className: "small" });
     again.addEventListener("click", () => this.#load());
     const text = error.status === 404 ? t("find.off") : errorText(error);
     this.#tell(text, "circle-alert");

@@ -6,7 +6,8 @@ import { chooseLanguage, language, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { askLogout } from "../menus.js";
 import { askPermission, permission } from "../notifications.js";
-import { fill, linkRow, rowText, section } from "./account-parts.js";
+import { linkRow, rowText, section } from "./account-parts.js";
+import { loading } from "./parts.js";
 
 const THEMES = { system: "monitor", light: "sun", dark: "moon" };
 const LANGUAGES = { en: "English", zh: "中文" };
@@ -123,11 +124,11 @@ function toggle(id, name, { read, write, words }) {
 }
 
 function openAbout() {
-  const version = el("p", { className: "muted" });
+  const version = el("div", { className: "muted" });
   const props = { href: "/api/openapi.json", target: "_blank", rel: "noopener" };
   const api = el("p", {}, el("a", props, t("settings.api")));
   const content = [el("p", {}, t("tagline")), version, api];
   openDialog({ title: "Tandem", className: "question", content });
   const load = async () => (await fetch("/api/openapi.json")).json();
-  fill(version, load, ({ info }) => [t("settings.version", { version: info.version })]);
+  loading(version, load, ({ info }) => version.append(t("settings.version", info)));
 }

@@ -4,7 +4,8 @@ import { openDialog } from "../dialog.js";
 import { button, el, loadStyle } from "../dom.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { copyButton, fieldForm, fill, section } from "./account-parts.js";
+import { copyButton, fieldForm, section } from "./account-parts.js";
+import { loading } from "./parts.js";
 
 const APPS = {
   Conversations: { home: "https://conversations.im", system: "Android" },
@@ -19,14 +20,11 @@ export async function open({ client }) {
   await loadStyle("account");
   const dialog = openDialog({ title: t("xmppApp"), className: "wide xmpp" });
   const load = () => client.request("GET", "/api/me/xmpp");
-  const show = (ways) => [
-    el("p", { className: "muted" }, t("xmpp.intro")),
-    address(ways),
-    password(client),
-    server(ways),
-    steps(ways),
-  ];
-  await fill(dialog.body, load, show);
+  const show = (ways) => {
+    const intro = el("p", { className: "muted" }, t("xmpp.intro"));
+    dialog.body.append(intro, address(ways), password(client), server(ways), steps(ways));
+  };
+  await loading(dialog.body, load, show);
   await dialog.closed;
 }
 
@@ -121,7 +119,8 @@ function steps({ port, tls_port: tlsPort }) {
     const list = el("ol", { className: "steps" });
     list.append(...t(key).split("\n").map((step) => el("li", {}, step)));
     const get = el("p", {}, el("a", props, t("xmpp.get", { name })));
-    const head = el("summary", {}, el("strong", {}, name), el("span", { className: "muted" }, system));
+    const head = el("summary", {}, el("strong", {}, name), el("span", {}, system));
+    head.append(icon("chevron-right"));
     return el("details", { name: "xmpp-app" }, head, list, get);
   });
   const shown = isOff ? apps.slice(1, 2) : apps; // only Gajim connects over WebSocket

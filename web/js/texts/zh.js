@@ -327,7 +327,6 @@ export default {
   "notify.offer": "有新消息时通知你？",
   "notify.allow": "开启",
   "notify.no": "不用了",
-  "panel.again": "重试",
   "panel.copy": "复制",
   "panel.copied": "已复制",
   "panel.notCopied": "浏览器不允许本页复制，请选中文字后自行复制。",
