@@ -14,7 +14,7 @@ export default {
   loggedOutElsewhere: "You were logged out. Please log in again; what was not sent is still here.",
   unsentOnLogout: "{count} messages have not been sent and will be lost. Log out all the same?",
   conversations: "Conversations",
-  noConversations: "No conversations yet. Start one with “+ Chat”.",
+  noConversations: "No conversations yet. Find somebody to talk to.",
   chooseConversation: "Choose a conversation, or start one.",
   loading: "Loading…",
   older: "Loading older messages…",
