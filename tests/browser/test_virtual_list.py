@@ -373,7 +373,7 @@ def test_fifty_messages_a_second_at_the_end_leave_the_page_smooth(page: Page) ->
         const end = before + 3000;
         let next = before;
         while (before < end) {
-            if (before >= next) {
+            while (before >= next) {
                 next += 20;
                 lab.append(1);
             }
@@ -390,6 +390,6 @@ def test_fifty_messages_a_second_at_the_end_leave_the_page_smooth(page: Page) ->
     print(
         f"\n{count} messages, median frame {median:.1f} ms, worst {max(times):.0f}, late {late:.1%}"
     )
-    assert count > 100
+    assert count >= 140
     assert median < 20
     assert max(gaps) <= 1
