@@ -119,6 +119,7 @@ export class Thread {
 
   #enter() {
     const { chat, dstid, timeline, unread, read } = this.#conversation;
+    this.#client.open(chat, dstid); // it is looked at: its timeline is kept whole
     this.#items = new Items(this.#client.user.id);
     this.#timeline = timeline;
     this.#unreadFrom = unread ? read + 1 : Infinity;

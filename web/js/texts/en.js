@@ -164,7 +164,7 @@ export default {
   "tick.delivered": "delivered",
   "tick.read": "read",
   readByCount: "read by {count}",
-  readBy: "Read by",
+  seenBy: "Read by",
   react: "React",
   reply: "Reply",
   forward: "Forward",

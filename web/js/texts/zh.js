@@ -164,7 +164,7 @@ export default {
   "tick.delivered": "已送达",
   "tick.read": "已读",
   readByCount: "{count} 人已读",
-  readBy: "已读成员",
+  seenBy: "已读成员",
   react: "表情回应",
   reply: "回复",
   forward: "转发",
