@@ -116,6 +116,8 @@ export default {
   isMuted: "Muted",
   isPinned: "Pinned",
   actionsFor: "Actions for {name}",
+  status: "Status: {state}",
+  invisible: "invisible",
 
   // Menus of conversations
   groupInfo: "Group info",

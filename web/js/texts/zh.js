@@ -116,6 +116,8 @@ export default {
   isMuted: "免打扰",
   isPinned: "已置顶",
   actionsFor: "{name}：操作",
+  status: "状态：{state}",
+  invisible: "隐身",
 
   // Menus of conversations
   groupInfo: "群信息",
