@@ -1,10 +1,11 @@
-"""Fixtures shared by all tests: running servers, and clients that are closed at the end."""
+"""Fixtures shared by all tests: running servers, a browser, and clients closed at the end."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.browser import CHROMIUM, Chromium, People, connected
 from tests.support.json_client import JsonClient
 from tests.support.node import Node, TwoNodes
 from tests.support.xmpp_client import XmppClient
@@ -64,3 +65,21 @@ def own_node(tmp_path: Path) -> Iterator[Node]:
     own = Node(tmp_path)
     yield own
     own.clean_up()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """One process for all tests that have people at a browser."""
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed")
+    with Chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def people(chromium: Chromium, request: pytest.FixtureRequest) -> Iterator[People]:
+    """People at the browser. The test fails if a page complains (see ``Person.forgive``)."""
+    io_loop = request.getfixturevalue("io_loop")
+    connection = connected(chromium)
+    yield io_loop.run_sync(connection.__aenter__, timeout=60)
+    io_loop.run_sync(lambda: connection.__aexit__(None, None, None), timeout=60)

@@ -1,92 +1,113 @@
-// Where the page begins: one shows either the entrance or the chat.
+// Where the page begins: it shows the entrance or the chat, and opens what the address names.
 
-import { TandemClient } from "./client.js";
-import { Dialogs } from "./dialogs.js";
+import { GROUP, SINGLE, Tandem, keyOf } from "../sdk/tandem.js";
+import { Contacts } from "./contacts.js";
+import { notify } from "./dialog.js";
 import { byId } from "./dom.js";
 import { Entrance } from "./entrance.js";
-import { startLanguage, switchLanguage, t } from "./i18n.js";
-import { People } from "./people.js";
-import { Session } from "./session.js";
+import { Groups } from "./groups.js";
+import { startLanguage, t } from "./i18n.js";
+import { Preferences } from "./preferences.js";
 import { Sidebar } from "./sidebar.js";
 import { Thread } from "./thread.js";
 
 const NOTE = "tandem:note"; // what the entrance has to say after the reload that ends a login
+const CONVERSATION = /^#\/(10|11)\/([1-9]\d{0,15})(?:\/([1-9]\d{0,15}))?$/;
+const INVITATION = /^#\/join\/([\w-]{1,64})$/;
 
-const session = new Session({ base: location.origin, storage: localStorage });
-
-startLanguage();
-for (const node of document.querySelectorAll(".language")) {
-  const render = () => (node.textContent = t("language"));
-  node.addEventListener("click", switchLanguage);
-  document.addEventListener("language", render);
-  render();
-}
-
-// The other tabs log in and out with this one.
-addEventListener("storage", () => session.isOutdated() && location.reload());
-
-if (session.user) {
+const preferences = new Preferences(localStorage);
+preferences.startTheme();
+const client = new Tandem();
+client.on("outdated", () => location.reload());
+await startLanguage();
+byId("splash").remove();
+navigator.serviceWorker?.register("/sw.js").catch(() => {});
+if (client.user) {
   enter();
 } else {
   const note = sessionStorage.getItem(NOTE);
   sessionStorage.removeItem(NOTE);
-  new Entrance(session, () => {
+  new Entrance(client, () => {
     byId("entrance").hidden = true;
     enter();
   }).show(note ? t(note) : "");
 }
 
 function enter() {
-  const client = new TandemClient({ session, storage: localStorage });
-  const people = new People(session);
-  const sidebar = new Sidebar(client, people, session);
-  const thread = new Thread(client, people, (conversation) => sidebar.nameOf(conversation));
-  const dialogs = new Dialogs(client, session);
-
+  const app = { client, preferences, contacts: new Contacts(client), groups: new Groups(client) };
+  Object.assign(app, { go, nameOf, openPanel });
+  const sidebar = new Sidebar(app);
+  const thread = new Thread(app);
   let opened = null;
-  /** Opens what the address names: `#/10/<user>` or `#/11/<group>`. */
-  const route = () => {
-    const [, chat, dstid] = /^#\/(10|11)\/([1-9]\d{0,15})$/.exec(location.hash) ?? [];
-    let key = chat ? `${chat}/${dstid}` : null;
+
+  /** What this user calls a conversation. */
+  function nameOf({ chat, dstid, name }) {
+    if (chat === GROUP) return name || String(dstid);
+    if (dstid === client.user.id) return t("notes");
+    const person = client.person(dstid);
+    if (person?.deleted) return t("deletedAccount");
+    return person ? client.nameOf(dstid) : name || String(dstid);
+  }
+
+  /** Opens a conversation by its key, at a message if a seq is given; null: none. */
+  function go(key, seq = 0) {
+    const wanted = key ? `#/${key}${seq ? `/${seq}` : ""}` : "#/";
+    if (location.hash === wanted) route();
+    else location.hash = wanted;
+  }
+
+  /** Opens a panel of js/panels, which is loaded when it is first needed. */
+  async function openPanel(name, detail) {
+    try {
+      const panel = await import(`./panels/${name}.js`);
+      return await panel.open(app, detail);
+    } catch (error) {
+      if (!/import|fetch/i.test(error?.message ?? "")) throw error;
+      notify(t("errorLoad"), { isError: true }); // the network is away, or the server has a new page
+      return undefined;
+    }
+  }
+
+  function route() {
+    const [, code] = INVITATION.exec(location.hash) ?? [];
+    if (code) {
+      history.replaceState(null, "", "#/");
+      openPanel("join", code);
+    }
+    const [, chat, dstid, seq] = CONVERSATION.exec(location.hash) ?? [];
+    let key = chat ? keyOf(Number(chat), Number(dstid)) : null;
     if (key && !client.conversation(key)) {
-      if (!client.synced) return; // comes again with the list
-      if (chat === "10") client.openConversation(10, Number(dstid), "");
+      if (Number(chat) === SINGLE) client.open(SINGLE, Number(dstid));
+      else if (!client.synced) return; // comes again with the list
       else key = null;
     }
     if (key === null && location.hash.length > 2) history.replaceState(null, "", "#/");
-    if (key === opened) return;
-    opened = key;
-    document.body.classList.toggle("in-thread", key !== null);
-    sidebar.mark(key);
-    thread.open(key);
-  };
-  addEventListener("hashchange", route);
-  client.addEventListener("conversations", route);
-  byId("back").addEventListener("click", () => (location.hash = "#/"));
-  byId("group-info").addEventListener("click", () => {
-    dialogs.showMembers(Number(opened.split("/")[1]));
-  });
+    // The place is gone to once; the address says only which conversation it is from then on.
+    if (seq) history.replaceState(null, "", `#/${key}`);
+    if (key !== opened || seq) {
+      document.body.classList.toggle("in-thread", key !== null);
+      opened = key;
+      sidebar.mark(key);
+      thread.open(key, Number(seq ?? 0));
+    }
+  }
 
-  byId("log-out").addEventListener("click", () => {
-    const count = client.outbox.items.length;
-    if (count && !confirm(t("unsentOnLogout", { count }))) return;
-    client.outbox.clear();
-    session.logout();
+  addEventListener("hashchange", route);
+  client.on("conversations", () => {
+    const isGone = opened && client.synced && !client.conversation(opened);
+    if (isGone) go(null);
+    else if (!opened && location.hash.length > 2) route();
   });
-  session.addEventListener("ended", ({ detail: wished }) => {
-    client.stop();
+  client.on("ended", ({ wished }) => {
     if (!wished) sessionStorage.setItem(NOTE, "loggedOutElsewhere");
-    leave();
+    // Nothing of the last user stays in the page.
+    history.replaceState(null, "", "/");
+    location.reload();
   });
-  addEventListener("storage", ({ key }) => key === client.seenKey && client.readSeen());
 
   byId("chat").hidden = false;
   route();
   client.start();
-}
-
-/** Back to the entrance, with nothing of the last user left in the page. */
-function leave() {
-  history.replaceState(null, "", "/");
-  location.reload();
+  app.contacts.load();
+  import("./notifications.js").then(({ Notifier }) => new Notifier(app));
 }

@@ -1,7 +1,7 @@
 // The few things that every part of the page needs from the document.
 
-import { GROUP } from "./client.js";
-import { language, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { t } from "./i18n.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -12,21 +12,33 @@ export function el(tag, props = {}, ...children) {
     if (name.includes("-") || name === "role") node.setAttribute(name, value);
     else node[name] = value;
   }
-  node.append(...children);
+  node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
 
-export const button = (name, props = {}) =>
-  el("button", { type: "button", textContent: t(name), ...props });
+/** A button with the text called `name`. */
+export const button = (name, props = {}, ...children) =>
+  el("button", { type: "button", ...props }, ...children, el("span", {}, t(name)));
 
-/** A function that runs `task` soon, once for all calls until then. */
+/** A button that is only an icon; the text called `name` is its label and tooltip. */
+export const iconButton = (shape, name, props = {}) =>
+  el("button", labelled(name, { type: "button", className: "icon", ...props }), icon(shape));
+
+const labelled = (name, props) => ({ title: t(name), "aria-label": t(name), ...props });
+
+/** A function that runs `task` in the next frame, once for all calls until then. */
 export function coalesced(task) {
-  let timer = null;
+  let isDue = false;
   return () => {
-    timer ??= setTimeout(() => {
-      timer = null;
+    if (isDue) return;
+    isDue = true;
+    const run = () => {
+      if (!isDue) return;
+      isDue = false;
       task();
-    }, 16);
+    };
+    requestAnimationFrame(run);
+    setTimeout(run, 100); // hidden pages have no frames
   };
 }
 
@@ -47,48 +59,42 @@ export function tell(node, text) {
   node.hidden = !text;
 }
 
-/** A call's error in words. */
-export function errorText(error) {
-  if (!("status" in error)) throw error; // a bug of ours
-  if (error.status === 0) return t("errorNetwork");
-  if (error.status === 429) return t("errorWait", { wait: duration(error.retryAfter ?? 60) });
-  if (error.status === 503) return t("errorBusy");
-  const [field] = Object.entries(error.errors).map(([name, text]) => `${name}: ${text}`);
-  return t("errorOther", { detail: field ?? error.detail ?? error.message });
+/** Runs `task` while `control` cannot be used a second time; gives what it gives. */
+export async function whileBusy(control, task) {
+  if (control.disabled) return undefined;
+  control.disabled = true;
+  control.setAttribute("aria-busy", "true");
+  try {
+    return await task();
+  } finally {
+    control.disabled = false;
+    control.removeAttribute("aria-busy");
+  }
 }
 
-function duration(seconds) {
-  if (seconds < 90) return t("seconds", { n: Math.max(1, Math.ceil(seconds)) });
-  return t("minutes", { n: Math.ceil(seconds / 60) });
+/** Runs `act` when the page's language has changed, until the node is gone. */
+export function onLanguage(node, act) {
+  const changed = () => {
+    if (node.isConnected) act();
+    else document.removeEventListener("language", changed);
+  };
+  document.addEventListener("language", changed);
 }
 
-const format = (ts, options) => new Intl.DateTimeFormat(language, options).format(ts);
+const styles = new Map();
 
-export const clock = (ts) => format(ts, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-
-/** Today, yesterday or the date. */
-export function dayName(ts) {
-  const days = Math.round((startOfDay(Date.now()) - startOfDay(ts)) / 86_400_000);
-  if (days === 0) return t("today");
-  if (days === 1) return t("yesterday");
-  const sameYear = new Date(ts).getFullYear() === new Date().getFullYear();
-  return format(ts, { month: "short", day: "numeric", ...(!sameYear && { year: "numeric" }) });
+/** Loads a stylesheet beside this page's scripts, `css/<name>.css`, once; resolves when it holds. */
+export function loadStyle(name) {
+  if (!styles.has(name)) {
+    const link = el("link", { rel: "stylesheet", href: new URL(`../css/${name}.css`, import.meta.url) });
+    styles.set(name, new Promise((done) => (link.onload = link.onerror = done)));
+    document.head.append(link);
+  }
+  return styles.get(name);
 }
 
-export const startOfDay = (ts) => new Date(ts).setHours(0, 0, 0, 0);
-
-/** What a list or a reader says of a message. */
-export function summary({ media = 1, content = "", memo = "" }) {
-  if (media === 1) return content;
-  const kind = t(media <= 10 ? `media${media}` : "mediaOther");
-  return `${t("media", { kind })} ${memo || content}`.trim();
+/** Loads a module of js/widgets and the widgets' stylesheet; gives what the module exports. */
+export async function loadWidget(name) {
+  const [widget] = await Promise.all([import(`./widgets/${name}.js`), loadStyle("widgets")]);
+  return widget;
 }
-
-/** A round picture made of the name's first character. */
-export function badge(name, chat, id) {
-  const first = [...name.trim()][0] ?? "?";
-  const shape = chat === GROUP ? "badge group" : "badge";
-  return el("span", { className: `${shape} tint-${id % 6}`, "aria-hidden": "true" }, first);
-}
-
-export const fullName = (user) => user.nickname || user.username || String(user.id);

@@ -1,39 +1,25 @@
 // Logging in and registering.
 
-import { byId, errorText, tell } from "./dom.js";
-import { t } from "./i18n.js";
+import { byId, tell, whileBusy } from "./dom.js";
+import { errorText } from "./format.js";
+import { chooseLanguage, language, t } from "./i18n.js";
 
 const FIELDS = ["username", "nickname", "password"];
 
-/** The form; `done()` is called once the session has a user. */
+/** The form; `done()` is called once somebody is logged in. */
 export class Entrance {
   #registering = false;
   #form = byId("entrance-form");
 
-  constructor(session, done) {
+  constructor(client, done) {
     const form = this.#form;
-    form.addEventListener("submit", async (event) => {
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const submit = form.querySelector("[type=submit]");
       if (!this.#isFilled()) return;
-      submit.disabled = true;
-      const { username, password, nickname } = form.elements;
-      try {
-        const name = username.value.trim();
-        if (this.#registering) {
-          await session.register(name, password.value, nickname.value.trim());
-        } else {
-          await session.login(name, password.value);
-        }
-        password.value = "";
-        tell(byId("entrance-note"), "");
-        done();
-      } catch (error) {
-        this.#explain(error);
-      } finally {
-        submit.disabled = false;
-      }
+      whileBusy(form.querySelector("[type=submit]"), () => this.#submit(client, done));
     });
+    const other = byId("entrance-language");
+    other.addEventListener("click", () => chooseLanguage(language === "en" ? "zh" : "en"));
     form.querySelector(".switch button").addEventListener("click", () => {
       this.#registering = !this.#registering;
       this.#render();
@@ -41,6 +27,23 @@ export class Entrance {
     });
     document.addEventListener("language", () => this.#render());
     this.#render();
+  }
+
+  async #submit(client, done) {
+    const { username, password, nickname } = this.#form.elements;
+    const name = username.value.trim();
+    const account = { username: name, password: password.value };
+    if (nickname.value.trim()) account.nickname = nickname.value.trim();
+    try {
+      if (this.#registering) await client.register(account);
+      else await client.login(name, password.value);
+    } catch (error) {
+      this.#explain(error);
+      return;
+    }
+    password.value = "";
+    tell(byId("entrance-note"), "");
+    done();
   }
 
   /** Shows the form; `note` says why, if that needs saying. */
@@ -52,6 +55,7 @@ export class Entrance {
 
   #render() {
     const form = this.#form;
+    byId("entrance-language").textContent = t("otherLanguage");
     form.classList.toggle("registering", this.#registering);
     form.querySelector("[type=submit]").textContent = t(this.#registering ? "register" : "logIn");
     const question = this.#registering ? "haveAccount" : "noAccount";

@@ -1,254 +1,345 @@
-// The open conversation: its messages, and the box to write in.
+// The open conversation: its messages, what is known of the other side, and the box to write in.
 
-import { CONTENT_CHARS, GROUP, isMessage } from "./client.js";
-import {
-  arrange, badge, button, byId, clock, coalesced, dayName, el, startOfDay, summary, tell,
-} from "./dom.js";
-import { t } from "./i18n.js";
+import { GROUP, SINGLE } from "../sdk/tandem.js";
+import { avatar } from "./avatar.js";
+import { Composer } from "./composer.js";
+import { notify } from "./dialog.js";
+import { byId, button, coalesced, el, iconButton, tell } from "./dom.js";
+import { dayName, errorText, summary } from "./format.js";
+import { icon } from "./icons.js";
+import { Items } from "./items.js";
+import { language, t } from "./i18n.js";
+import { conversationMenu } from "./menus.js";
+import { MessageRow } from "./message.js";
+import { VirtualList } from "./widgets/virtual-list.js";
 
-const NEAR_END = 80; // pixels from the end that count as being there
-const NEAR_START = 300; // pixels from the start where older messages are loaded
-const RUN_MS = 5 * 60_000; // messages of one sender that belong together
-const SHOW_COUNT = 500; // characters left when the counter appears
+const ESTIMATE = { edge: 56, day: 44, unread: 40, message: 64 }; // pixels
 
 export class Thread {
+  #app;
   #client;
-  #people;
-  #nameOf;
+  #root = byId("thread");
   #key = null;
-  #nodes = new Map(); // id → {node, looks}
-  #drafts = new Map();
+  #conversation = null;
+  #timeline = null;
+  #items = null;
+  #unreadFrom = Infinity;
   #loading = false;
   #stalled = false; // older messages could not be loaded
-  #toEnd = true;
-  #low = null; // oldest seq that is shown
-  #scroller = byId("scroller");
-  #text = byId("text");
+  #list;
+  #row;
+  #composer;
+  #head = el("header", { className: "bar thread-bar" });
+  #news = el("button", { type: "button", className: "announcement", hidden: true });
+  #scroller = el("div", { className: "scroller", tabIndex: 0, role: "region" });
+  #toEnd = el("button", { type: "button", className: "icon to-end with-count", hidden: true });
 
-  constructor(client, people, nameOf) {
-    this.#client = client;
-    this.#people = people;
-    this.#nameOf = nameOf;
-    const render = coalesced(() => this.#render());
-    client.addEventListener("messages", (event) => event.detail === this.#key && render());
-    client.addEventListener("conversations", render);
-    client.addEventListener("state", () => {
+  constructor(app) {
+    this.#app = app;
+    const client = (this.#client = app.client);
+    this.#row = new MessageRow(app, {
+      timelineMessage: (id) => this.#items?.find(id),
+      reply: (message) => this.#composer.reply(message),
+      edit: (message) => this.#composer.edit(message),
+      show: (message) => this.#goTo(message),
+      find: (id) => this.#findQuoted(id),
+    });
+    this.#composer = new Composer(app, {
+      sent: () => this.#followEnd(),
+      editLast: () => this.#editLast(),
+      setDrop: this.#root,
+    });
+    const stage = el("div", { className: "stage" }, this.#scroller, this.#toEnd);
+    this.#root.append(this.#placeholder(), this.#head, this.#news, stage, this.#composer.node);
+    this.#list = new VirtualList(this.#scroller, {
+      key: (item) => item.key,
+      looks: (item) => this.#looks(item),
+      render: (item) => this.#render(item),
+      estimate: (item) => ESTIMATE[item.kind],
+    });
+    this.#listen(client, app);
+  }
+
+  #listen(client, app) {
+    const update = coalesced(() => this.#update());
+    const updateHead = coalesced(() => this.#renderHead());
+    client.on("messages", ({ key }) => key === this.#key && update());
+    client.on("conversations", () => (update(), updateHead()));
+    client.on("people", () => (update(), updateHead()));
+    client.on("typing", ({ key }) => key === this.#key && updateHead());
+    client.on("message", (news) => this.#announce(news));
+    client.on("state", () => {
       this.#stalled = false;
-      render();
+      update();
+      updateHead();
     });
-    client.addEventListener("message", (event) => this.#announce(event.detail));
-    people.addEventListener("named", render);
-    document.addEventListener("language", render);
-    document.addEventListener("visibilitychange", render);
-    new ResizeObserver(() => this.#toEnd && this.#goToEnd()).observe(this.#scroller);
-    this.#scroller.addEventListener("scroll", () => this.#scrolled());
-    byId("composer").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit();
+    app.contacts.addEventListener("change", updateHead);
+    app.groups.addEventListener("change", () => (updateHead(), update()));
+    document.addEventListener("language", () => {
+      this.#root.querySelector(".placeholder").replaceWith(this.#placeholder());
+      this.#composer.translate();
+      this.#renderHead();
+      this.#update();
     });
-    this.#text.addEventListener("input", () => this.#typed());
-    this.#text.addEventListener("keydown", (event) => {
-      // Enter that picks a word in an input method (Chinese, Japanese …) is not ours.
-      const isPick = event.isComposing || event.keyCode === 229;
-      if (event.key !== "Enter" || event.shiftKey || isPick) return;
-      event.preventDefault();
-      this.#submit();
+    document.addEventListener("visibilitychange", update);
+    this.#list.addEventListener("scroll", ({ detail }) => this.#scrolled(detail));
+    this.#toEnd.append(icon("arrow-down"), el("span", { className: "count", hidden: true }));
+    this.#toEnd.addEventListener("click", () => this.#followEnd());
+    this.#news.addEventListener("click", () => app.openPanel("group", this.#conversation.dstid));
+    this.#scroller.addEventListener("keydown", (event) => this.#row.handleKey(event, this.#scroller));
+    addEventListener("keydown", (event) => {
+      const isFree = !event.defaultPrevented && !document.querySelector("dialog[open], .menu");
+      if (event.key === "Escape" && isFree && this.#key) this.#composer.cancelOr(() => app.go(null));
     });
   }
 
-  /** Shows a conversation of the client's; null: none. */
-  open(key) {
-    if (key === this.#key) return;
-    if (this.#key) this.#drafts.set(this.#key, this.#text.value);
+  #placeholder() {
+    const words = el("p", {}, t("chooseConversation"));
+    return el("div", { className: "empty placeholder" }, icon("message-square-plus"), words);
+  }
+
+  /** Shows a conversation, at a message if a seq is given, else at its end or first unread message. */
+  async open(key, seq = 0) {
+    const isOther = key !== this.#key;
+    if (isOther) this.#leave();
     this.#key = key;
-    this.#nodes.clear();
-    byId("messages").replaceChildren();
+    this.#conversation = key ? this.#client.conversation(key) : null;
+    this.#root.classList.toggle("is-open", key !== null);
+    if (!key) return;
+    if (isOther) this.#enter();
+    if (seq) await this.#jump(seq);
+    if (isOther && matchMedia("(pointer: fine)").matches) this.#composer.focus();
+  }
+
+  #leave() {
+    this.#composer.leave();
+    this.#row.close();
+    this.#timeline = null;
+  }
+
+  #enter() {
+    const { chat, dstid, timeline, unread, read } = this.#conversation;
+    this.#client.open(chat, dstid); // it is looked at: its timeline is kept whole
+    this.#items = new Items(this.#client.user.id);
+    this.#timeline = timeline;
+    this.#unreadFrom = unread ? read + 1 : Infinity;
     this.#stalled = false;
-    this.#toEnd = true;
-    byId("thread").classList.toggle("is-open", key !== null);
-    if (key === null) return;
-    this.#text.value = this.#drafts.get(key) ?? "";
-    this.#typed();
-    this.#render();
-    if (matchMedia("(pointer: fine)").matches) this.#text.focus();
+    this.#row.enter(this.#conversation);
+    this.#composer.enter(this.#conversation);
+    this.#scroller.setAttribute("aria-label", t("messages"));
+    this.#renderHead();
+    this.#list.set([]);
+    this.#update();
+    this.#list.scrollToEnd();
+    if (chat === SINGLE || (this.#app.groups.get(dstid)?.count ?? 0) <= 200) {
+      this.#client.loadReceipts({ chat, dstid }).catch(() => {});
+    }
   }
 
-  #render() {
-    const conversation = this.#client.conversation(this.#key);
+  /** Goes to a seq, which may be far away from what is loaded. */
+  async #jump(seq) {
+    const key = this.#key;
+    let timeline;
+    try {
+      timeline = await this.#client.around(key, seq);
+    } catch (error) {
+      notify(errorText(error), { isError: true });
+      return;
+    }
+    if (key !== this.#key) return;
+    this.#timeline = timeline;
+    this.#update();
+    const message = timeline.entries.find((entry) => entry.seq === seq);
+    if (message) this.#goTo(message);
+  }
+
+  #goTo({ userid, cid, seq }) {
+    const isOwn = userid === this.#client.user.id && cid;
+    this.#list.scrollTo(isOwn ? `own ${cid}` : `seq ${seq}`, { block: "center", highlight: true });
+  }
+
+  /** Loads older pages until a quoted message is there; it is older than who quotes it. */
+  async #findQuoted(id) {
+    for (let pages = 0; pages < 20 && !this.#items.find(id) && !this.#timeline.complete; pages++) {
+      if (!(await this.#client.loadOlder(this.#key, this.#timeline))) break;
+      this.#update();
+    }
+    const message = this.#items.find(id);
+    if (message) this.#goTo(message);
+    else notify(t("notFound"));
+  }
+
+  #followEnd() {
+    const { timeline } = this.#conversation;
+    if (this.#timeline !== timeline) {
+      this.#timeline = timeline;
+      this.#update();
+    }
+    this.#list.scrollToEnd();
+  }
+
+  #editLast() {
+    const own = this.#client.user.id;
+    const { entries } = this.#conversation.timeline;
+    const message = entries.findLast((one) => one.userid === own && this.#row.canEdit(one));
+    if (message) this.#composer.edit(message);
+  }
+
+  // Head
+
+  #renderHead() {
+    const conversation = (this.#conversation = this.#client.conversation(this.#key));
     if (!conversation) return;
-    byId("thread-name").textContent = this.#nameOf(conversation);
-    byId("group-info").hidden = conversation.chat !== GROUP;
-
-    const { scrollHeight, scrollTop } = this.#scroller;
-    const list = byId("messages");
-    arrange(list, this.#items(conversation));
-    const { low } = conversation.timeline;
-    if (this.#toEnd) {
-      this.#goToEnd();
-    } else if (low < this.#low) {
-      // What was in view stays there while older messages come in above it.
-      this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
-    }
-    this.#low = low;
-    this.#markSeen();
-    this.#loadOlder(conversation);
-  }
-
-  #items({ chat, dstid, timeline }) {
-    const me = this.#client.userid;
-    const stored = timeline.visible.filter(isMessage);
-    const waiting = this.#client.outbox.of(chat, dstid);
-    const nodes = [];
-    let before = null;
-    for (const message of [...stored, ...waiting]) {
-      const sender = message.userid ?? me;
-      const isNewDay = !before || startOfDay(before.ts) !== startOfDay(message.ts);
-      if (isNewDay) nodes.push(this.#day(message.ts));
-      const isFirst = isNewDay || before.sender !== sender || message.ts - before.ts > RUN_MS;
-      nodes.push(this.#message({ ...message, sender }, isFirst, chat));
-      before = { sender, ts: message.ts };
-    }
-    return nodes;
-  }
-
-  #day(ts) {
-    const name = dayName(ts);
-    return this.#kept(`day ${startOfDay(ts)}`, name, () =>
-      el("li", { className: "day" }, el("span", {}, name)),
+    const { key, chat, dstid } = conversation;
+    const name = this.#app.nameOf(conversation);
+    const note = this.#note(conversation);
+    const isNotes = chat === SINGLE && dstid === this.#client.user.id;
+    const group = chat === GROUP ? this.#app.groups.get(dstid) : null;
+    const person = chat === SINGLE ? this.#client.person(dstid) : null;
+    const url = (group ?? person ?? conversation).avatar;
+    const presence = chat === SINGLE ? this.#app.contacts.presenceOf(dstid) : "";
+    const looks = JSON.stringify([key, name, note, url, presence, language]);
+    tell(this.#news, group?.announcement ?? "");
+    if (group?.announcement) this.#news.prepend(icon("megaphone"), " ");
+    if (looks === this.#head.dataset.looks) return;
+    this.#head.dataset.looks = looks;
+    const back = iconButton("arrow-left", "back", { className: "icon back" });
+    back.addEventListener("click", () => this.#app.go(null));
+    const shape = isNotes ? "sticky-note" : "";
+    const title = el(
+      "button",
+      { type: "button", className: "title", disabled: isNotes },
+      avatar(name, { id: dstid, chat, url, presence, shape }),
+      el(
+        "span",
+        { className: "row-text" },
+        el("h2", { className: "row-name", dir: "auto" }, name),
+        el("span", { className: "row-note" }, note),
+      ),
     );
-  }
-
-  #message(message, isFirst, chat) {
-    const isOwn = message.sender === this.#client.userid;
-    const id = isOwn && message.cid ? `own ${message.cid}` : `seq ${message.seq}`;
-    const state = message.seq ? "stored" : message.state;
-    const name = isOwn ? t("you") : this.#people.name(message.sender);
-    const { seq, reason } = message;
-    const looks = JSON.stringify([name, state, reason, isFirst, seq, t("language")]);
-    return this.#kept(id, looks, () => {
-      const isNamed = isFirst && !isOwn && chat === GROUP;
-      const bubble = el(
-        "div",
-        { className: "bubble" },
-        el("span", { className: isNamed ? "sender" : "hidden-text", dir: "auto" }, name),
-        ...this.#content(message),
-        this.#foot(message, isOwn, state),
-      );
-      const node = el("li", { className: `message ${state}` }, bubble);
-      node.classList.toggle("own", isOwn);
-      node.classList.toggle("first", isFirst);
-      if (!isOwn && chat === GROUP) {
-        const space = el("span", { className: "badge-space" });
-        node.prepend(isFirst ? badge(name, 0, message.sender) : space);
-      }
-      return node;
+    title.setAttribute("aria-label", [name, note].filter(Boolean).join(", "));
+    title.addEventListener("click", () => {
+      this.#app.openPanel(chat === GROUP ? "group" : "person", dstid);
     });
+    const find = iconButton("search", "findHere");
+    find.addEventListener("click", () => this.#app.openPanel("search", { chat, dstid }));
+    const more = iconButton("ellipsis-vertical", "more", { "aria-haspopup": "menu" });
+    more.addEventListener("click", () => conversationMenu(this.#app, this.#key, more));
+    this.#head.replaceChildren(back, title, find, more);
   }
 
-  #content(message) {
-    const { url = "" } = message;
-    const parts = [el("p", { className: "text", dir: "auto" }, summary(message))];
-    if (/^https?:\/\//i.test(url)) {
-      parts.push(el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, url));
+  #note({ chat, dstid, typing }) {
+    if (typing.size && chat === SINGLE) return t("writing");
+    const names = [...typing].slice(0, 2).map((id) => this.#client.nameOf(id));
+    if (names.length) return t("isWriting", { name: names.join(t("comma")) });
+    if (chat === GROUP) {
+      const count = this.#app.groups.get(dstid)?.count;
+      return count ? t("memberCount", { count }) : "";
     }
-    return parts;
+    if (dstid === this.#client.user.id) return t("notesNote");
+    const isContact = this.#app.contacts.get(dstid)?.state === "both";
+    return isContact ? t(`presence.${this.#app.contacts.presenceOf(dstid)}`) : "";
   }
 
-  #foot(message, isOwn, state) {
-    const time = el("time", { dateTime: new Date(message.ts).toISOString() }, clock(message.ts));
-    const foot = el("footer", {}, time);
-    if (state === "failed") {
-      const known = t(`reason.${message.reason}`);
-      const isKnown = known !== `reason.${message.reason}`;
-      const reason = isKnown ? known : t("reason.other", { slug: message.reason });
-      foot.append(
-        el("span", {}, t("failed", { reason })),
-        button("resend", { className: "link", onclick: () => this.#client.resend(message.cid) }),
-        button("discard", { className: "link", onclick: () => this.#client.discard(message.cid) }),
-      );
-    } else if (isOwn && state === "stored") {
-      foot.append(el("span", { role: "img", "aria-label": t("stored") }, "✓"));
-    } else if (isOwn) {
-      foot.append(el("span", {}, t(state)));
+  // Messages
+
+  #update() {
+    const conversation = (this.#conversation = this.#client.conversation(this.#key));
+    if (!conversation) return;
+    if (!this.#timeline || (this.#timeline.live && this.#timeline !== conversation.timeline)) {
+      this.#timeline = conversation.timeline;
     }
-    return foot;
+    const pending = this.#client.pending(this.#key);
+    this.#row.update(conversation, pending);
+    this.#composer.update(conversation);
+    this.#list.set(this.#items.build(this.#timeline, pending, this.#unreadFrom));
+    this.#markRead();
+    this.#showCount();
+    if (!this.#timeline.entries.length) this.#loadOlder();
   }
 
-  /** The node of this id, made anew where it has to look different. */
-  #kept(id, looks, make) {
-    const old = this.#nodes.get(id);
-    if (old?.looks === looks) return old.node;
-    const node = make();
-    this.#nodes.set(id, { node, looks });
+  #looks(item) {
+    if (item.kind === "message") return this.#row.looks(item);
+    if (item.kind === "edge") return `${this.#edge()} ${language}`;
+    return item.kind === "day" ? `${dayName(item.ts)}` : language;
+  }
+
+  #render(item) {
+    if (item.kind === "message") return this.#row.render(item);
+    if (item.kind === "edge") return this.#renderEdge();
+    const text = item.kind === "day" ? dayName(item.ts) : t("unreadFrom");
+    return el("div", { className: item.kind }, el("span", {}, text));
+  }
+
+  #edge() {
+    if (this.#timeline.complete) return this.#timeline.entries.length ? "beginning" : "noMessages";
+    return this.#stalled || this.#client.state !== "online" ? "loadFailed" : "loading";
+  }
+
+  #renderEdge() {
+    const name = this.#edge();
+    const node = el("div", { className: "edge" }, el("p", {}, t(name)));
+    if (name === "loadFailed" && this.#client.state === "online") {
+      const again = button("tryNow", { className: "small" });
+      again.addEventListener("click", () => {
+        this.#stalled = false;
+        this.#loadOlder();
+      });
+      node.append(again);
+    }
     return node;
   }
 
-  #goToEnd() {
-    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  #scrolled({ atEnd, nearStart, nearEnd }) {
+    if (!this.#conversation) return;
+    this.#toEnd.hidden = atEnd && this.#timeline.live;
+    this.#showCount();
+    if (nearStart) this.#loadOlder();
+    if (nearEnd && !this.#timeline.live) this.#loadNewer();
+    this.#markRead();
   }
 
-  #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.#toEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    this.#stalled = false;
-    const conversation = this.#client.conversation(this.#key);
-    if (!conversation) return;
-    this.#markSeen();
-    this.#loadOlder(conversation);
+  #showCount() {
+    const { unread } = this.#conversation;
+    tell(this.#toEnd.lastChild, unread ? String(Math.min(unread, 999)) : "");
+    const label = unread ? t("toEndUnread", { count: unread }) : t("toEnd");
+    this.#toEnd.setAttribute("aria-label", label);
   }
 
-  #markSeen() {
-    const isSeen = this.#toEnd && document.visibilityState === "visible";
-    if (isSeen && this.#client.synced) this.#client.markSeen(this.#key);
+  #markRead() {
+    const isSeen = this.#timeline?.live && this.#list.atEnd && document.visibilityState === "visible";
+    if (isSeen && this.#client.synced && document.hasFocus()) this.#client.markRead(this.#key);
   }
 
-  async #loadOlder({ key, timeline }) {
+  async #loadOlder() {
+    const timeline = this.#timeline;
     const isOnline = this.#client.state === "online";
-    let text = "loadFailed";
-    if (timeline.complete) text = "beginning";
-    else if (isOnline && !this.#stalled) text = timeline.entries.length ? "older" : "loading";
-    tell(byId("older"), t(text));
-    const isNear = this.#scroller.scrollTop < NEAR_START;
-    if (timeline.complete || this.#loading || this.#stalled || !isOnline || !isNear) return;
+    if (timeline.complete || this.#loading || this.#stalled || !isOnline) return;
+    await this.#loadPage(() => this.#client.loadOlder(this.#key, timeline));
+  }
+
+  async #loadNewer() {
+    if (this.#loading) return;
+    const timeline = this.#timeline;
+    await this.#loadPage(() => this.#client.loadNewer(this.#key, timeline));
+  }
+
+  async #loadPage(load) {
+    const key = this.#key;
     this.#loading = true;
-    const isLoaded = await this.#client.loadOlder(key);
+    const isLoaded = await load();
     this.#loading = false;
-    this.#stalled = !isLoaded && key === this.#key;
-    if (!isLoaded || key !== this.#key) this.#render();
-  }
-
-  #typed() {
-    const { style } = this.#text;
-    style.height = "auto";
-    style.height = `${Math.min(this.#text.scrollHeight + 2, 200)}px`;
-    const left = this.#charactersLeft();
-    const name = left < 0 ? "tooLong" : "left";
-    tell(byId("count"), left < SHOW_COUNT ? t(name, { count: Math.abs(left) }) : "");
-    byId("count").classList.toggle("error", left < 0);
-  }
-
-  #charactersLeft() {
-    const text = this.#text.value;
-    // Code points are never more than UTF-16 units: short texts need no counting.
-    const isShort = text.length < CONTENT_CHARS - SHOW_COUNT;
-    return CONTENT_CHARS - (isShort ? text.length : [...text].length);
-  }
-
-  #submit() {
-    const conversation = this.#client.conversation(this.#key);
-    const text = this.#text.value;
-    if (!conversation || !text.trim() || this.#charactersLeft() < 0) return;
-    this.#toEnd = true;
-    this.#client.sendText(conversation.chat, conversation.dstid, text);
-    this.#text.value = "";
-    this.#typed();
-    this.#text.focus();
+    if (key !== this.#key) return;
+    this.#stalled = !isLoaded;
+    this.#update();
   }
 
   /** Tells screen readers of a new message, wherever it is. */
   #announce({ conversation, message }) {
-    const names = [this.#people.name(message.userid)];
-    if (conversation.chat === GROUP) names.push(this.#nameOf(conversation));
-    byId("announcer").textContent = `${names.join(", ")}: ${summary(message).slice(0, 300)}`;
+    if (conversation.muted) return;
+    const names = [this.#client.nameOf(message.userid)];
+    if (conversation.chat === GROUP) names.push(this.#app.nameOf(conversation));
+    const line = `${names.join(t("comma"))}: ${summary(message).slice(0, 300)}`;
+    byId("announcer").replaceChildren(el("p", {}, line));
   }
 }

@@ -1,0 +1,195 @@
+// What a group is and who is in it; owner and admins change it here.
+
+import { GROUP, keyOf } from "../../sdk/tandem.js";
+import { avatar } from "../avatar.js";
+import { ask, askText, openDialog } from "../dialog.js";
+import { button, el, loadStyle } from "../dom.js";
+import { isAdmin } from "../groups.js";
+import { t } from "../i18n.js";
+import { icon } from "../icons.js";
+import { attempt, errorPlace, loading, redraw, whileOpen } from "./parts.js";
+import { membersSection } from "./members.js";
+import { requestsSection } from "./requests.js";
+
+/** `gid`: the group's. */
+export async function open(app, gid) {
+  await loadStyle("panels");
+  const { client, contacts, groups } = app;
+  const place = { chat: GROUP, dstid: gid };
+  const wrong = errorPlace();
+  const state = el("div");
+  const [card, entries, end] = ["people-card", "people-entries", "list people-entries"].map(
+    (className) => el("div", { className }),
+  );
+  const requests = requestsSection(app, gid, wrong);
+  const members = membersSection(app, gid, wrong);
+  const sections = [card, requests.node, entries, members.node, end];
+  const content = [wrong, state, ...sections];
+  const dialog = openDialog({ title: t("groupInfo"), className: "tall", content });
+  let print = "";
+  let isShown = false;
+  const targets = [[groups, "change"], [contacts, "change"], [client, "conversations"]];
+  whileOpen(dialog, targets, (event) => {
+    if (event.type === "conversations" || event.target === contacts) draw();
+    else if (event.detail.gid === gid) update();
+  });
+  for (const section of sections) section.classList.add("people-hidden");
+  loading(state, () => groups.load(gid), () => {
+    isShown = true;
+    update();
+  });
+
+  /** Something of the group may have changed. */
+  function update() {
+    if (!isShown) return;
+    if (!groups.get(gid)) return dialog.close(); // one is no member any more
+    draw();
+    requests.update();
+    members.update();
+  }
+
+  function draw() {
+    const group = groups.get(gid);
+    if (!isShown || !group) return;
+    const { muted = false } = client.conversation(keyOf(GROUP, gid)) ?? {};
+    const looks = JSON.stringify([group, groups.own(gid)?.nick, muted]);
+    if (looks === print) return;
+    print = looks;
+    for (const section of sections) section.classList.remove("people-hidden");
+    redraw(card, drawCard(group));
+    redraw(entries, drawEntries(group, muted));
+    redraw(end, drawEnd(group));
+  }
+
+  function drawCard(group) {
+    const { id, name, avatar: url, memo, announcement, count, role } = group;
+    const picture = avatar(name, { id, chat: GROUP, url, size: "huge" });
+    const tags = [el("span", { className: "muted" }, t("memberCount", { count }))];
+    if (isAdmin(role)) tags.push(el("span", { className: "tag" }, t(role)));
+    const parts = [
+      isAdmin(role) ? pictureButton(picture) : picture,
+      el("p", { className: "people-name", dir: "auto" }, name),
+      el("p", { className: "people-tags" }, ...tags),
+    ];
+    const long = (text, className) => el("p", { className: `people-long ${className}`, dir: "auto" }, text);
+    if (memo) parts.push(long(memo, "muted"));
+    if (announcement) parts.push(long(announcement, "note"));
+    return parts;
+  }
+
+  function pictureButton(picture) {
+    const input = el("input", { type: "file", accept: "image/*", hidden: true });
+    const label = t("group.picture");
+    const props = { type: "button", className: "people-picture", title: label, "aria-label": label };
+    const node = el("button", props, picture, icon("camera"));
+    node.addEventListener("click", () => input.click());
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      input.value = "";
+      if (file) attempt(node, wrong, () => setPicture(file), "group");
+    });
+    return el("span", {}, node, input);
+  }
+
+  async function setPicture(file) {
+    const { cropAvatar } = await import("../widgets/picture.js");
+    const blob = await cropAvatar(file);
+    if (blob) await change({ avatar: await client.upload(blob, { name: "group", type: blob.type }) });
+  }
+
+  async function change(what) {
+    await client.request("PATCH", `/api/groups/${gid}`, what);
+    groups.refresh(gid);
+  }
+
+  function drawEntries(group, muted) {
+    const nick = groups.own(gid)?.nick ?? "";
+    const own = entry("user", "group.ownNick", askNick);
+    own.append(el("span", { className: "people-value cut", dir: "auto" }, nick || t("group.noNick")));
+    const parts = [check("group.quiet", muted, (on) => client.change(place, { muted: on })), own];
+    if (isAdmin(group.role)) {
+      const edit = async () => (await import("./group-edit.js")).open(app, gid);
+      const links = async () => (await import("./invitations.js")).open(app, gid);
+      const onlyAdmins = (on) => change({ muted_all: on });
+      parts.push(
+        entry("pencil", "group.edit", edit),
+        entry("link", "links.title", links),
+        check("group.mutedAll", group.muted_all, onlyAdmins),
+      );
+    }
+    if (group.role === "owner") {
+      const history = [["joined", "group.historyJoined"], ["all", "group.historyAll"]];
+      const join = [["invite", "group.joinInvite"], ["request", "group.joinRequest"]];
+      parts.push(
+        choice("group.history", history, group.history, (value) => change({ history: value })),
+        choice("group.join", join, group.join, (value) => change({ join: value })),
+      );
+    }
+    return parts;
+  }
+
+  function entry(shape, name, act, className = "") {
+    const node = button(name, { className: `row ${className}` }, icon(shape));
+    node.addEventListener("click", () => act(node));
+    return node;
+  }
+
+  function check(name, isOn, set) {
+    const box = el("input", { type: "checkbox", checked: isOn });
+    save(box, () => set(box.checked));
+    return el("label", { className: "row" }, el("span", { className: "grow" }, t(name)), box);
+  }
+
+  function choice(name, options, value, set) {
+    const make = ([key, text]) => el("option", { value: key, selected: key === value }, t(text));
+    const box = el("select", {}, ...options.map(make));
+    save(box, () => set(box.value));
+    return el("label", { className: "people-choice" }, t(name), box);
+  }
+
+  /** Saves what a field was set to; where that fails it is as before again. */
+  function save(box, task) {
+    box.addEventListener("change", async () => {
+      if (await attempt(box, wrong, task, "group")) return;
+      print = "";
+      draw();
+    });
+  }
+
+  async function askNick(node) {
+    const value = groups.own(gid)?.nick ?? "";
+    const [title, label] = [t("group.ownNick"), t("group.nickLabel")];
+    const nick = await askText({ title, label, value });
+    if (nick === null) return;
+    attempt(node, wrong, async () => {
+      await client.request("PATCH", `/api/groups/${gid}/members/${client.user.id}`, { nick });
+      groups.refresh(gid);
+    }, "group");
+  }
+
+  function drawEnd({ role }) {
+    if (role === "owner") {
+      const hint = el("p", { className: "hint" }, t("group.ownerHint"));
+      return [entry("trash-2", "dissolve", dissolve, "danger"), hint];
+    }
+    return [entry("log-out", "leave", leave, "danger")];
+  }
+
+  async function leave(node) {
+    const [title, text] = [t("leave"), t("leaveSure")];
+    if (!(await ask({ title, text, confirm: "leave", isDanger: true }))) return;
+    end1(node, `/api/groups/${gid}/members/${client.user.id}`);
+  }
+
+  async function dissolve(node) {
+    const [title, text] = [t("dissolve"), t("dissolveSure")];
+    if (!(await ask({ title, text, confirm: "dissolve", isDanger: true }))) return;
+    end1(node, `/api/groups/${gid}`);
+  }
+
+  const end1 = (node, path) =>
+    attempt(node, wrong, async () => {
+      await client.request("DELETE", path);
+      dialog.close();
+    }, "group");
+}
