@@ -18,13 +18,13 @@ const CAPTION = 1000; // characters
  *   gave; the caption goes with the first.
  * @param {() => void} [acts.onClose] It has left.
  * @param {(error: Error) => string} [acts.explain] Why an upload failed, for people.
- * @returns {{ node: HTMLElement, add: (files: File[]) => void, close: () => void }} `close`
- *   cancels what is under way.
+ * @returns {Tray} Its `node`, `add(files)`, `focus()` for when it is in the page, and `close()`,
+ *   which cancels what is under way.
  */
 export function attachmentTray(files, acts) {
   const tray = new Tray(acts);
   tray.add(files);
-  return { node: tray.node, add: (more) => tray.add(more), close: () => tray.close() };
+  return tray;
 }
 
 /** A size for people: `3.4 MB`, as the page's language writes it. */
@@ -80,7 +80,11 @@ class Tray {
       this.#entries.push(entry);
       this.#list.append(entry.node);
     }
-    if (files.length) this.#caption.focus();
+    if (files.length) this.focus();
+  }
+
+  focus() {
+    this.#caption.focus();
   }
 
   close() {

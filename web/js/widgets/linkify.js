@@ -7,7 +7,7 @@ const HOST = String.raw`(?:[\p{L}\p{M}\p{N}._-]+|\[[\da-f:.]+\])`;
 const PATH = String.raw`[/?#][^\s\p{Cc}\p{Cf}\p{Co}<>"\x60{}|\\^，。、；：！？（）【】《》〈〉「」『』“”‘’…—～]*`;
 const PIECE = new RegExp(
   String.raw`(?<![a-z\d])https?://${HOST}(?::\d{1,5})?(?:${PATH})?` +
-    String.raw`|@|\u2069+|[\u202a-\u202e\u2066-\u2068]+`,
+    String.raw`|@|[\u202a-\u202e\u2066-\u2069]+`,
   "giu",
 );
 const PAIRS = { ")": "(", "]": "[" };
@@ -53,8 +53,9 @@ export function textNodes(text, { mentions = [], onMention } = {}) {
       const url = parsed(address);
       if (url) add(start, address, link(address, url));
     } else {
-      // Alone in its own isolate, a character that turns text around turns nothing around.
-      add(start, piece, el("bdi", {}, piece));
+      // What turns text around gets a box of its own, by CSS, so that it turns nothing around.
+      // An isolate would not do: such characters can close it, or open one that it then closes.
+      add(start, piece, el("bdi", { className: "turning" }, piece));
     }
   }
   if (done < text.length) nodes.push(document.createTextNode(text.slice(done)));
