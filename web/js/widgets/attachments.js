@@ -53,7 +53,7 @@ class Tray {
     const add = iconButton("add", t("trayAdd"));
     const discard = iconButton("close", t("trayDiscard"));
     const line = el("div", { className: "tray-line" }, add, this.#caption, this.#send);
-    const head = el("div", { className: "tray-head" }, el("h3", {}, t("trayFiles")), discard);
+    const head = el("div", { className: "tray-head" }, el("p", {}, t("trayFiles")), discard);
     this.node = el("form", { className: "tray" }, head, this.#list, line);
     add.addEventListener("click", async () => this.add(await pickFiles()));
     discard.addEventListener("click", () => this.close());

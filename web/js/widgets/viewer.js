@@ -114,7 +114,8 @@ class Viewer {
       loaded();
     };
     if (kind === "video") {
-      const video = el("video", { src: url, controls: true, playsInline: true, preload: "metadata" });
+      const video = el("video", { src: url, controls: true, playsInline: true });
+      video.preload = "metadata";
       if (preview) video.poster = preview;
       video.setAttribute("aria-label", alt || t("viewer"));
       video.addEventListener("loadedmetadata", loaded);
@@ -178,7 +179,8 @@ class Viewer {
   }
 
   #steer(event) {
-    if (event.target.localName === "video" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.localName === "video") return; // it has keys of its own
     const [x, y] = ARROWS[event.key] ?? [0, 0];
     if (this.#scale > 1 && (x || y)) {
       this.#move({ dx: -x * KEY_PX, dy: -y * KEY_PX, factor: 1 });
