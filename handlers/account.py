@@ -4,6 +4,7 @@ import msgspec
 
 from handlers.api import ApiHandler, Input, Streamed, endpoint
 from handlers.fields import DeviceName, Password
+from handlers.ops import websocket_address
 from server.app_passwords import AppPassword, NewAppPassword
 from server.errors import ChatError
 from server.export import Exported
@@ -41,6 +42,16 @@ class AppPasswordList(msgspec.Struct):
 
     app_passwords: list[AppPassword]
     more: bool
+
+
+class XmppWays(msgspec.Struct):
+    """How XMPP clients reach this account: where, with RFC 6120 and 7395, they find its domain."""
+
+    jid: str
+    domain: str
+    port: int
+    tls_port: int
+    websocket: str
 
 
 class OwnerHandler(ApiHandler):
@@ -122,6 +133,17 @@ class OneAppPassword(ApiHandler):
     async def delete(self, id: int) -> None:
         """Revoke an app password: the XMPP streams that logged in with it end."""
         await self.services.app_passwords.revoke(self.identity.userid, id)
+
+
+class OwnXmpp(ApiHandler):
+    """``/api/me/xmpp``"""
+
+    @endpoint()
+    async def get(self) -> XmppWays:
+        """Read what an XMPP client has to be told."""
+        xmpp = self.services.settings.xmpp
+        me = await self.services.profiles.read(self.identity.userid)
+        return XmppWays(me.jid, xmpp.domain, xmpp.port, xmpp.tls_port, websocket_address(self))
 
 
 class OwnExport(ApiHandler):

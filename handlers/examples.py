@@ -147,6 +147,13 @@ _VALUES: tuple[msgspec.Struct, ...] = (
         jid="alice@example.org",
         created=NOW,
     ),
+    account.XmppWays(
+        jid=_ME.jid,
+        domain="example.org",
+        port=5222,
+        tls_port=5223,
+        websocket="wss://chat.example.org/xmpp-websocket",
+    ),
     Exported(
         exported=NOW,
         profile=_ME,

@@ -51,6 +51,10 @@ GLOSSARY: Mapping[str, str] = {
     "OneAppPassword.id": "The app password's number within the account",
     "app_passwords": "Passwords of single XMPP clients",
     "used": f"When it was used last: {MS}; 0: never",
+    "domain": "The right side of every address, and what clients find the service by",
+    "port": "Of TCP with STARTTLS; 0: switched off",
+    "tls_port": "Of TCP with TLS from the first byte (XEP-0368); 0: switched off",
+    "websocket": "Address of the WebSocket (RFC 7395)",
     # contacts
     "contacts": "People in one's list, one's requests and those of others",
     "ContactView.memo": "One's own name for them, which nobody else sees",

@@ -30,7 +30,7 @@ from handlers.examples import EXAMPLES
 from handlers.files import FileHandler
 from handlers.hygiene import log_request
 from handlers.openapi import Route, describe
-from handlers.pages import Page, web_directory
+from handlers.pages import Page
 from handlers.xmpp_socket import XmppSocketHandler
 from server import __version__
 from server.errors import ChatError
@@ -54,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
     ("/api/me/sessions/{sid}", account.OneSession),
     ("/api/me/app-passwords", account.OwnAppPasswords),
     ("/api/me/app-passwords/{id}", account.OneAppPassword),
+    ("/api/me/xmpp", account.OwnXmpp),
     ("/api/me/export", account.OwnExport),
     ("/api/users", profile.UserSearch),
     ("/api/users/{id}", profile.UserProfile),
@@ -161,7 +162,7 @@ def make_application(services: Services) -> Application:
         *((_pattern(path), handler, given) for path, handler in ROUTES),
         (r"/files/(?P<key>[^/]+)/(?P<name>[^/]+)", FileHandler, given),
         (r"/(?:api|files|\.well-known|problems)(?:/.*)?", NoSuchCall, given),
-        (r"/(.*)", Page, {"path": web_directory(), "default_filename": "index.html"}),
+        (r"/(.*)", Page, given),
     ]
     return TandemApplication(
         services,

@@ -1,57 +1,84 @@
-"""The files of the ``web`` package: the chat page and its scripts."""
+"""The chat page, its files, and the SDK for the pages of others: what ``server/assets.py`` has."""
 
-from importlib.resources import files
-from pathlib import PurePath
+from urllib.parse import urlsplit
 
-from tornado.web import HTTPError, StaticFileHandler
+from tornado.web import HTTPError
 
 from handlers.hygiene import QuietErrors
+from handlers.origin import own_origin
+from server.assets import choose_encoding
+from server.services import Services
+from server.settings import Settings
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
-    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-)
-SERVED = frozenset(
-    {".css", ".gif", ".html", ".ico", ".jpg", ".js", ".json", ".map", ".mjs", ".png", ".svg"}
-    | {".txt", ".webmanifest", ".webp", ".woff2"}
-)
-"""Suffixes of what is a page's; anything else in the package (Python) is not there."""
+FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def web_directory() -> str:
-    """Where the package's files are, in a checkout and in an installed wheel."""
-    # By way of a file: a package without __init__.py has no directory of its own to name.
-    return str(PurePath(str(files("web") / "index.html")).parent)
+def content_security_policy(settings: Settings, own: str | None) -> str:
+    """What the page may load and reach. ``own``: its origin, where that is known."""
+    assets = settings.web.assets_url and f" {settings.web.assets_url}/assets/"
+    files = settings.files.url and " {0.scheme}://{0.netloc}".format(urlsplit(settings.files.url))
+    # Not all browsers take 'self' for the WebSockets of the same host.
+    sockets = f" ws{own.removeprefix('http')}" if own else ""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src 'self'{assets}",
+            f"style-src 'self'{assets}",
+            f"font-src 'self'{assets}",
+            "worker-src 'self'",
+            f"connect-src 'self'{sockets}{assets}{files}",
+            f"img-src 'self' data: blob: https:{assets}{files}",
+            f"media-src 'self' blob: https:{files}",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+        )
+    )
 
 
-class Page(QuietErrors, StaticFileHandler):
-    """``/`` and the files beside it. Browsers ask each time whether theirs is still the same."""
+class Page(QuietErrors):
+    """``/`` and all files. Browsers ask each time for what has no hash in its address."""
+
+    def initialize(self, services: Services) -> None:
+        self._services = services
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
-        self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")
-        self.set_header("Cache-Control", "no-cache")
 
-    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        """Raises ``HTTPError`` 403 and 404 as Tornado does, and 404 for what is no page's."""
-        path = super().validate_absolute_path(root, absolute_path)
-        hidden = any(part.startswith((".", "_")) for part in PurePath(self.path).parts)
-        if path is not None and (hidden or PurePath(path).suffix.lower() not in SERVED):
+    async def get(self, path: str) -> None:
+        """The file behind the path as it was sent, so that each has one address of a kind."""
+        path = self.request.path
+        file = self._services.assets.find(path)
+        if file is None:
             raise HTTPError(404)
-        return path
+        settings, request = self._services.settings, self.request
+        own = own_origin(settings.http.public_url, request.protocol, request.host)
+        self.set_header("Content-Security-Policy", content_security_policy(settings, own))
+        self.set_header("Cache-Control", FOR_EVER if path.startswith("/assets/") else "no-cache")
+        if path.startswith(("/assets/", "/sdk/")):
+            self.set_header("Access-Control-Allow-Origin", "*")
+            self.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        self.set_header("Vary", "Accept-Encoding")
+        encoding = choose_encoding(request.headers.get("Accept-Encoding", ""), file.encodings)
+        self.set_header("Etag", f'"{file.digest}{encoding and "-"}{encoding}"')
+        if self.check_etag_header():
+            self.set_status(304)
+            return
+        self.set_header("Content-Type", file.type)
+        if encoding:
+            self.set_header("Content-Encoding", encoding)
+        self.write(await file.encoded(encoding))
 
-    def set_extra_headers(self, path: str) -> None:
-        """Text is UTF-8, which Tornado leaves unsaid."""
-        kind = self.get_content_type()
-        if kind.startswith("text/") or kind in ("application/javascript", "application/json"):
-            self.set_header("Content-Type", f"{kind}; charset=utf-8")
+    head = get
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
-        """One plain line."""
+        """One plain line. A file that is not there may come with the next version."""
         if status_code == 405:
             self.set_header("Allow", "GET, HEAD")
+        self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code}\n")

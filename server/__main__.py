@@ -50,6 +50,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return app.deluser(settings, options.name)
     if options.command == "passwd":
         return app.passwd(settings, options.name, _password(options.password_stdin))
+    if options.command == "assets":
+        return app.write_assets(settings, options.directory)
     if options.workers:
         return app.serve_with_workers(settings, options.workers, getattr(options, "config", None))
     return app.serve(settings, options.worker)
@@ -96,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     deluser = commands.add_parser("deluser", help="delete an account", parents=[config])
     deluser.add_argument("name", metavar="NAME", help="username or id")
     commands.add_parser("users", help="list the accounts", parents=[config])
+    assets = commands.add_parser(
+        "assets", help="write the page's files for another host (web.assets_url)", parents=[config]
+    )
+    assets.add_argument("directory", type=Path, metavar="DIR", help="where to make assets/<hash>/")
     return parser
 
 

@@ -22,6 +22,7 @@ from handlers.xmpp_stream import XmppServers
 from server.accounts import Accounts
 from server.acts import Acts
 from server.app_passwords import AppPasswords
+from server.assets import Assets, AssetsError, web_directory
 from server.audience import Audience
 from server.blocks import Blocks
 from server.bookmarks import Bookmarks
@@ -179,9 +180,24 @@ def users(settings: Settings) -> int:
     return _run(lambda: _operate(settings, show))
 
 
+def write_assets(settings: Settings, directory: Path) -> int:
+    """Writes the page's files for another host."""
+
+    async def write() -> int:
+        try:
+            made = _read_assets(settings).write(directory)
+        except OSError as error:
+            raise StartError(f"cannot write to {directory}: {error.strerror}") from error
+        sys.stdout.write(f"{made}\n")
+        return 0
+
+    return _run(write)
+
+
 @asynccontextmanager
 async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Services]:
     """A node's parts, without its listeners. ``stack`` stops what they hold."""
+    assets = _read_assets(settings)
     store = await _open_database(settings, stack)
     key = load_signing_key(settings.auth, settings.data.dir)
     if not await store.agree_on_key(fingerprint(key)):
@@ -448,6 +464,7 @@ async def build(settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Serv
         ),
         offline=offline,
         files=files,
+        assets=assets,
         seal=seal,
         uploads=uploads,
         metrics=metrics,
@@ -566,6 +583,13 @@ async def _drain(services: Services) -> bool:
     await asyncio.sleep(0)
     await farewells(GOODBYE_S)
     return drained
+
+
+def _read_assets(settings: Settings) -> Assets:
+    try:
+        return Assets(web_directory(), settings.web.assets_url)
+    except (AssetsError, OSError) as error:
+        raise StartError(f"the files of the page cannot be served: {error}") from error
 
 
 def _open_files(settings: Settings, seal: Seal) -> DiskFiles:

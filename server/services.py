@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from server.accounts import Accounts
 from server.acts import Acts
 from server.app_passwords import AppPasswords
+from server.assets import Assets
 from server.blocks import Blocks
 from server.bookmarks import Bookmarks
 from server.capabilities import Capabilities
@@ -78,6 +79,7 @@ class Services:
     search: Search
     offline: Offline
     files: FileStore
+    assets: Assets
     seal: Seal
     uploads: Uploads
     metrics: Metrics

@@ -71,6 +71,12 @@ def _base_flaw(value: str) -> str | None:
     return "is not an address such as https://files.example.org/files"
 
 
+def _assets_flaw(value: str) -> str | None:
+    if _base_flaw(value) or value.endswith("/"):
+        return "is not an address without / at its end, such as https://cdn.example.org/tandem"
+    return None
+
+
 def _domain_flaw(value: str) -> str | None:
     label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if len(value) > 242:  # so that conference.<domain> is still within DNS's 253
@@ -188,6 +194,13 @@ class Files:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Web:
+    """The chat page."""
+
+    assets_url: str = _text(_assets_flaw)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mongodb:
     """The database."""
 
@@ -300,6 +313,7 @@ class Settings:
     xmpp: Xmpp
     data: Data
     files: Files
+    web: Web
     mongodb: Mongodb
     bus: Bus
     auth: Auth

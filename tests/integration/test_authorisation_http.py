@@ -53,6 +53,7 @@ API = """
 401 201 201 201 201 201 201 201 201 POST /me/app-passwords {"name": "x"}
 401 204 204 204 204 204 204 204 204 DELETE /me/app-passwords/{app}
 401 nil nil nil nil nil nil nil nil DELETE /me/app-passwords/{their_app}
+401 200 200 200 200 200 200 200 200 GET /me/xmpp
 401 200 200 200 200 200 200 200 200 GET /me/export
 
 401 200 200 200 200 200 200 200 200 GET /users?q={other}

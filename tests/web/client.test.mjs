@@ -1,114 +1,15 @@
-// TandemClient against a WebSocket that is a list of frames: `node --test tests/web/`.
+// What one client does on one connection: `node --test tests/web/`.
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { TandemClient, cleanText, keyOf } from "../../web/js/client.js";
-import { Session } from "../../web/js/session.js";
+import { MemoryStore } from "../../web/sdk/store.js";
+import { cleanText } from "../../web/sdk/tandem.js";
+import {
+  ANN, KEY, ME, Socket, TO_ANN, ack, answer, answerPage, answerSync, fakeClock, http, loggedIn,
+  newClient, online, row, settle, shown, text,
+} from "./support.mjs";
 
-const ME = 10001;
-const ANN = 10002;
-const KEY = keyOf(10, ANN);
-
-class Storage {
-  #items = new Map();
-  get length() {
-    return this.#items.size;
-  }
-  key(place) {
-    return [...this.#items.keys()][place];
-  }
-  getItem(key) {
-    return this.#items.get(key) ?? null;
-  }
-  setItem(key, value) {
-    this.#items.set(key, String(value));
-  }
-  removeItem(key) {
-    this.#items.delete(key);
-  }
-}
-
-class Socket {
-  static all = [];
-  static get last() {
-    return Socket.all.at(-1);
-  }
-  constructor(url) {
-    this.url = url;
-    this.sent = [];
-    Socket.all.push(this);
-  }
-  send(text) {
-    this.sent.push(JSON.parse(text));
-  }
-  close(code) {
-    this.closedWith = code;
-  }
-  receive(frame) {
-    this.onmessage({ data: JSON.stringify(frame) });
-  }
-  of(cmd) {
-    return this.sent.filter((frame) => frame.cmd === cmd);
-  }
-}
-
-/** Lets everything that is waiting for a promise go on. */
-const settle = () => new Promise((done) => setImmediate(done));
-
-const text = (seq, more = {}) => ({
-  ...{ cmd: 10, id: 5000 + seq, userid: ANN, dstid: ME, content: `m${seq}` },
-  ...{ seq, ts: 1000 + seq, ...more },
-});
-const row = (seq, more = {}) => ({
-  chat: 10, dstid: ANN, name: "Ann", avatar: "", seq, read: 0, unread: 0, last: text(seq), ...more,
-});
-const ack = (cid, seq, more) => ({ cmd: 1, cid, id: 5000 + seq, seq, ts: 1000 + seq, ...more });
-
-let storage;
-let session;
-
-beforeEach(() => {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  Socket.all = [];
-  storage = new Storage();
-  session = Object.assign(new EventTarget(), {
-    base: "http://host:1",
-    user: { id: ME, username: "me", jid: "me@host" },
-    tickets: 0,
-    ended: null,
-    async request() {
-      return { ticket: `t${++this.tickets}` };
-    },
-    end(wished) {
-      this.ended = wished;
-    },
-  });
-});
-
-const newClient = (more) =>
-  new TandemClient({ session, storage, WebSocket: Socket, random: () => 0.5, ...more });
-
-/** Opens the socket and answers its cmd 30. */
-async function answerSync(conversations = []) {
-  await settle();
-  const socket = Socket.last;
-  socket.onopen();
-  const [{ rid }] = socket.of(30);
-  socket.receive({ cmd: 30, rid, conversations, more: false });
-  await settle();
-  return socket;
-}
-
-async function online(conversations) {
-  const client = newClient();
-  client.start();
-  const socket = await answerSync(conversations);
-  assert.equal(client.state, "online");
-  return { client, socket };
-}
-
-const shown = (client) => client.conversation(KEY).timeline.entries.map((entry) => entry.seq);
+beforeEach(fakeClock);
 
 test("connect_with_ticket_opens_chat_of_own_id", async () => {
   const { socket } = await online();
@@ -117,8 +18,8 @@ test("connect_with_ticket_opens_chat_of_own_id", async () => {
 
 test("outbox_before_connection_is_sent_in_order_after_sync", async () => {
   const client = newClient();
-  const cids = ["a", "b", "c"].map((content) => client.sendText(10, ANN, content));
-  client.start();
+  const cids = ["a", "b", "c"].map((content) => client.send(TO_ANN, content));
+  await client.start();
   const socket = await answerSync();
   assert.deepEqual(socket.of(10).map((frame) => frame.cid), cids);
   assert.deepEqual(socket.of(10)[0], { cmd: 10, dstid: ANN, content: "a", cid: cids[0] });
@@ -126,7 +27,7 @@ test("outbox_before_connection_is_sent_in_order_after_sync", async () => {
 
 test("outbox_with_many_has_at_most_32_unanswered", async () => {
   const { client, socket } = await online();
-  const cids = Array.from({ length: 40 }, (_, i) => client.sendText(10, ANN, `${i}`));
+  const cids = Array.from({ length: 40 }, (_, i) => client.send(TO_ANN, `${i}`));
   assert.equal(socket.of(10).length, 32);
   socket.receive(ack(cids[0], 1));
   assert.equal(socket.of(10).length, 33);
@@ -134,46 +35,44 @@ test("outbox_with_many_has_at_most_32_unanswered", async () => {
 });
 
 test("connection_lost_with_unacked_sends_resends_the_same_cids_in_order", async () => {
-  const { client, socket } = await online();
-  const cids = ["a", "b", "c"].map((content) => client.sendText(10, ANN, content));
+  const { calls, fetch } = http();
+  const { client, socket } = await online([], { fetch });
+  const cids = ["a", "b", "c"].map((content) => client.send(TO_ANN, content));
   socket.receive(ack(cids[0], 1));
   socket.onclose({ code: 1006 });
   assert.equal(client.state, "waiting");
-  assert.deepEqual(client.outbox.items.map((item) => item.state), ["queued", "queued"]);
+  assert.deepEqual(client.pending().map((item) => item.state), ["queued", "queued"]);
   mock.timers.tick(30_000);
   const next = await answerSync([row(1)]);
   assert.notEqual(next, socket);
   assert.deepEqual(next.of(10).map((frame) => frame.cid), cids.slice(1));
-  assert.equal(session.tickets, 2);
+  assert.equal(calls.filter(({ name }) => name === "POST /api/ticket").length, 2);
 });
 
 test("outbox_after_reload_is_taken_over_and_sent", async () => {
-  const before = newClient();
-  const cid = before.sendText(10, ANN, "still here");
-  const { client, socket } = await online();
+  const store = new MemoryStore();
+  const cid = newClient({ store }).send(TO_ANN, "still here");
+  const { client, socket } = await online([], { store });
   assert.deepEqual(socket.of(10).map((frame) => frame.cid), [cid]);
   socket.receive(ack(cid, 1));
-  assert.equal(client.outbox.items.length, 0);
-  assert.equal(newClient().outbox.items.length, 0);
-  assert.deepEqual([...Array(storage.length).keys()].map((i) => storage.key(i)), [
-    "tandem:10001:seen",
-  ]);
+  assert.equal(client.pending().length, 0);
+  assert.deepEqual(await store.entries("tandem:10001:outbox:"), []);
 });
 
 test("ack_of_own_message_moves_it_from_outbox_to_timeline", async () => {
   const { client, socket } = await online([row(4)]);
-  const cid = client.sendText(10, ANN, "hello");
+  const cid = client.send(TO_ANN, "hello");
   socket.receive(ack(cid, 5));
-  assert.equal(client.outbox.items.length, 0);
+  assert.equal(client.pending().length, 0);
   const [entry] = client.conversation(KEY).timeline.entries;
   assert.deepEqual([entry.seq, entry.content, entry.userid, entry.cid], [5, "hello", ME, cid]);
 });
 
 test("storage_away_for_a_send_retries_it_before_later_ones", async () => {
   const { client, socket } = await online();
-  const [one, two, three] = ["1", "2", "3"].map((content) => client.sendText(10, ANN, content));
+  const [one, two, three] = ["1", "2", "3"].map((content) => client.send(TO_ANN, content));
   socket.receive({ cmd: 2, code: 503, reason: "storage-away", detail: "", cid: one });
-  const four = client.sendText(10, ANN, "4");
+  const four = client.send(TO_ANN, "4");
   socket.receive({ cmd: 2, code: 503, reason: "storage-away", detail: "", cid: two });
   mock.timers.tick(20_000);
   assert.equal(socket.of(10).length, 3, "waits until the third has an answer");
@@ -184,7 +83,7 @@ test("storage_away_for_a_send_retries_it_before_later_ones", async () => {
 
 test("slow_down_for_a_send_waits_at_least_retry_after", async () => {
   const { client, socket } = await online();
-  const cid = client.sendText(10, ANN, "x");
+  const cid = client.send(TO_ANN, "x");
   socket.receive({ cmd: 2, code: 429, reason: "slow-down", detail: "", cid, retry_after: 3 });
   mock.timers.tick(2999);
   assert.equal(socket.of(10).length, 1);
@@ -194,10 +93,10 @@ test("slow_down_for_a_send_waits_at_least_retry_after", async () => {
 
 test("refused_send_is_marked_failed_and_can_be_sent_again", async () => {
   const { client, socket } = await online();
-  const cid = client.sendText(10, ANN, "x");
-  const next = client.sendText(10, ANN, "y");
+  const cid = client.send(TO_ANN, "x");
+  const next = client.send(TO_ANN, "y");
   socket.receive({ cmd: 2, code: 403, reason: "blocked", detail: "", cid });
-  const { state, reason } = client.outbox.find(cid);
+  const { state, reason } = client.pending().find((item) => item.cid === cid);
   assert.deepEqual([state, reason], ["failed", "blocked"]);
   socket.receive(ack(next, 1));
   client.resend(cid);
@@ -206,7 +105,7 @@ test("refused_send_is_marked_failed_and_can_be_sent_again", async () => {
 
 test("cid_reused_when_sent_again_gets_a_new_cid", async () => {
   const { client, socket } = await online();
-  const cid = client.sendText(10, ANN, "x");
+  const cid = client.send(TO_ANN, "x");
   socket.receive({ cmd: 2, code: 409, reason: "cid-reused", detail: "", cid });
   client.resend(cid);
   assert.notEqual(socket.of(10)[1].cid, cid);
@@ -274,17 +173,18 @@ test("sync_after_reconnect_pages_through_what_was_missed", async () => {
 });
 
 test("own_unacked_message_found_by_sync_counts_as_acked", async () => {
-  const { client, socket } = await online([row(4)]);
-  const cid = client.sendText(10, ANN, "did it arrive?");
+  const { client, socket } = await online([row(3)]);
+  socket.receive(text(4));
+  const cid = client.send(TO_ANN, "did it arrive?");
   socket.onclose({ code: 1006 });
   mock.timers.tick(30_000);
   const mine = text(5, { userid: ME, dstid: ANN, content: "did it arrive?", cid });
   const next = await answerSync([row(5, { last: mine })]);
   next.receive({ cmd: 31, rid: next.of(31)[0].rid, messages: [mine], more: false });
   await settle();
-  assert.equal(client.outbox.items.length, 0);
+  assert.equal(client.pending().length, 0);
   next.receive(ack(cid, 5, { dup: true }));
-  assert.deepEqual(shown(client), [5]);
+  assert.deepEqual(shown(client), [4, 5]);
 });
 
 test("older_messages_are_asked_before_the_lowest_and_end", async () => {
@@ -304,7 +204,7 @@ test("older_messages_are_asked_before_the_lowest_and_end", async () => {
 test("heartbeat_is_sent_only_after_own_silence", async () => {
   const { client, socket } = await online();
   mock.timers.tick(20_000);
-  client.sendText(10, ANN, "x");
+  client.send(TO_ANN, "x");
   mock.timers.tick(29_000);
   assert.equal(socket.of(0).length, 0);
   mock.timers.tick(1000);
@@ -320,9 +220,9 @@ test("heartbeat_without_answer_reconnects", async () => {
 });
 
 test("back_off_grows_to_its_cap_with_full_jitter", async () => {
-  session.request = async () => Promise.reject(Object.assign(new Error(), { status: 0 }));
-  const client = newClient({ random: () => 1 });
-  client.start();
+  const fetch = async () => Promise.reject(new TypeError("no network"));
+  const client = newClient({ random: () => 1, fetch });
+  await client.start();
   const waits = [];
   for (let i = 0; i < 7; i++) {
     await settle();
@@ -347,9 +247,12 @@ test("close_4409_stops_until_taken_over", async () => {
 for (const code of [4401, 4403]) {
   test(`close_${code}_ends_the_session`, async () => {
     const { client, socket } = await online();
+    const ended = [];
+    client.on("ended", (detail) => ended.push(detail));
     socket.onclose({ code });
     assert.equal(client.state, "stopped");
-    assert.equal(session.ended, false);
+    assert.equal(client.user, null);
+    assert.deepEqual(ended, [{ wished: false }]);
   });
 }
 
@@ -366,65 +269,7 @@ test("group_event_refreshes_the_list_and_leaving_removes_the_group", async () =>
   assert.deepEqual(client.conversations, []);
 });
 
-test("unread_count_survives_a_reload_through_the_last_seen_seq", async () => {
-  const { client, socket } = await online([row(4)]);
-  socket.receive(text(5));
-  client.markSeen(KEY);
-  client.stop();
-  const { client: later } = await online([row(8, { unread: 8 })]);
-  assert.equal(later.conversation(KEY).unread, 3);
-});
-
 test("clean_text_drops_what_xml_cannot_carry", () => {
   assert.equal(cleanText("a\r\nb\rc\u0000\u001f\ufffe\td\ud800😀"), "a\nb\nc\td\ufffd😀");
 });
 
-// Two tabs are two Sessions on one storage.
-
-function server() {
-  const calls = [];
-  const answer = (status, body) => ({
-    ...{ ok: status < 300, status, headers: new Headers() },
-    text: async () => JSON.stringify(body),
-  });
-  let valid = { token: "a0", refresh_token: "r0" };
-  const fetch = async (url, { headers, body }) => {
-    const path = new URL(url).pathname;
-    calls.push(path);
-    if (path === "/api/login") {
-      return answer(200, { id: ME, username: "me", jid: "me@host", ...valid, expires_in: 900 });
-    }
-    if (path === "/api/token") {
-      if (JSON.parse(body).refresh_token !== valid.refresh_token) return answer(401, {});
-      const next = calls.length;
-      valid = { token: `a${next}`, refresh_token: `r${next}` };
-      return answer(200, { ...valid, expires_in: 900 });
-    }
-    return headers.Authorization === `Bearer ${valid.token}` ? answer(200, {}) : answer(401, {});
-  };
-  const revoke = () => (valid = {});
-  return { calls, fetch, revoke };
-}
-
-test("two_tabs_with_an_expired_token_spend_the_refresh_token_once", async () => {
-  const { calls, fetch } = server();
-  const one = new Session({ base: "http://host", storage, fetch });
-  await one.login("me", "password");
-  const two = new Session({ base: "http://host", storage, fetch });
-  mock.timers.tick(900_000);
-  await Promise.all([one, two, one].map((tab) => tab.request("GET", "/api/me")));
-  assert.equal(calls.filter((path) => path === "/api/token").length, 1);
-});
-
-test("revoked_session_ends_and_is_forgotten", async () => {
-  const { fetch, revoke } = server();
-  const tab = new Session({ base: "http://host", storage, fetch });
-  await tab.login("me", "password");
-  let wished = null;
-  tab.addEventListener("ended", (event) => (wished = event.detail));
-  revoke();
-  await assert.rejects(tab.request("GET", "/api/me"), { status: 401 });
-  assert.equal(wished, false);
-  assert.equal(storage.length, 0);
-  assert.equal(new Session({ base: "http://host", storage, fetch }).user, null);
-});

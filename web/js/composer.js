@@ -2,7 +2,7 @@
 
 import { CONTENT_CHARS, GROUP } from "../sdk/tandem.js";
 import { notify, openMenu } from "./dialog.js";
-import { el, iconButton, tell } from "./dom.js";
+import { el, iconButton, loadStyle, loadWidget, tell } from "./dom.js";
 import { errorText, fullTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
@@ -15,7 +15,7 @@ const MOST_HEIGHT = 200; // pixels
 
 /** `acts`: `sent()`, `editLast()`, `setDrop`: the node that files may be dropped on. */
 export class Composer {
-  node = el("form", { className: "composer" });
+  node = el("div", { className: "composer" });
   #app;
   #client;
   #acts;
@@ -23,22 +23,24 @@ export class Composer {
   #context = null; // {kind: "reply" | "edit", message}
   #draftTimer;
   #recording = false;
+  #trays = new Map(); // conversation's key → files that wait there
   #mentions;
   #text = el("textarea", { rows: 1, id: "text" });
   #above = el("div", { className: "composer-above", hidden: true });
   #count = el("span", { className: "composer-count", role: "status", hidden: true });
   #barred = el("p", { className: "barred", role: "status", hidden: true });
-  #line = el("div", { className: "composer-line" });
+  #line = el("form", { className: "composer-line" });
   #voicePlace = el("div", { className: "composer-voice", hidden: true });
+  #trayPlace = el("div", { className: "composer-tray" });
 
   constructor(app, acts) {
     this.#app = app;
     this.#client = app.client;
     this.#acts = acts;
     this.#mentions = new Mentions(app, this.#text, this.node);
-    this.node.append(this.#above, this.#count, this.#line, this.#voicePlace, this.#barred);
+    this.node.append(this.#above, this.#trayPlace, this.#count, this.#line, this.#voicePlace, this.#barred);
     this.translate();
-    this.node.addEventListener("submit", (event) => {
+    this.#line.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
@@ -69,6 +71,7 @@ export class Composer {
     this.#context = null;
     this.#text.value = conversation.draft;
     this.#mentions.enter(conversation);
+    this.#trayPlace.replaceChildren(this.#trays.get(conversation.key)?.node ?? "");
     this.#showContext();
     this.#typedLooks();
   }
@@ -195,7 +198,8 @@ export class Composer {
       this.#text.value = conversation.draft;
     } else {
       const at = this.#mentions.mentioned(text);
-      const more = { ...(context && { ref: context.message.id }), ...(at.length && { at }) };
+      const ref = this.#takeReply();
+      const more = { ...(ref && { ref }), ...(at.length && { at }) };
       this.#client.send(conversation, { content: text, ...more });
       this.#text.value = "";
       this.#acts.sent();
@@ -226,7 +230,7 @@ export class Composer {
   }
 
   async #pickEmoji(anchor) {
-    const { openEmojiPicker } = await import("./widgets/emoji.js");
+    const { openEmojiPicker } = await loadWidget("emoji");
     openEmojiPicker(anchor, (sign) => this.#insert(sign), { onClose: () => this.#text.focus() });
   }
 
@@ -241,33 +245,48 @@ export class Composer {
   }
 
   async #watchFiles(target) {
-    const { onDroppedFiles, onPastedFiles } = await import("./widgets/attachments.js");
+    const { onDroppedFiles, onPastedFiles } = await loadWidget("files");
     const take = (files) => this.#conversation && !this.#line.hidden && this.#sendFiles(files);
     onPastedFiles(this.#text, take);
     onDroppedFiles(target, take);
   }
 
   async #pickFiles(accept) {
-    const { pickFiles } = await import("./widgets/attachments.js");
+    const { pickFiles } = await loadWidget("files");
     const files = await pickFiles({ accept, multiple: true });
     if (files.length) this.#sendFiles(files);
   }
 
   async #sendFiles(files) {
-    const { sendFiles } = await import("./sending.js");
-    const { chat, dstid } = this.#conversation;
-    const ref = this.#context?.kind === "reply" ? this.#context.message.id : 0;
-    if (await sendFiles(this.#client, { chat, dstid }, files, ref)) this.#sentAttachment();
+    const { key, chat, dstid } = this.#conversation;
+    const waiting = this.#trays.get(key);
+    if (waiting) return waiting.add(files);
+    const [{ filesTray }] = await Promise.all([import("./sending.js"), loadStyle("widgets")]);
+    const tray = filesTray(this.#client, { chat, dstid }, files, {
+      ref: () => (this.#conversation?.key === key ? this.#takeReply() : 0),
+      sent: () => this.#conversation?.key === key && this.#acts.sent(),
+      closed: () => {
+        this.#trays.delete(key);
+        this.#text.focus();
+      },
+    });
+    this.#trays.set(key, tray);
+    if (this.#conversation?.key === key) this.#trayPlace.replaceChildren(tray.node);
+    return undefined;
   }
 
-  #sentAttachment() {
-    if (this.#context?.kind === "reply") this.#setContext(null);
-    this.#acts.sent();
+  /** Id of the message that is being answered, which is then done; 0 for none. */
+  #takeReply() {
+    if (this.#context?.kind !== "reply") return 0;
+    const { id } = this.#context.message;
+    this.#context = null;
+    this.#showContext();
+    return id;
   }
 
   async #recordVoice() {
     const { chat, dstid } = this.#conversation;
-    const { recordVoice } = await import("./widgets/voice.js");
+    const { recordVoice } = await loadWidget("voice");
     this.#recording = this.#line.hidden = true;
     this.#voicePlace.hidden = false;
     try {
@@ -275,9 +294,9 @@ export class Composer {
       if (!voice) return;
       const { sendVoice } = await import("./sending.js");
       await sendVoice(this.#client, { chat, dstid }, voice);
-      this.#sentAttachment();
+      this.#acts.sent();
     } catch (error) {
-      notify(error.textKey ? t(error.textKey) : errorText(error), { isError: true });
+      notify(error.key ? t(error.key) : errorText(error), { isError: true });
     } finally {
       this.#recording = this.#line.hidden = false;
       this.#voicePlace.hidden = true;

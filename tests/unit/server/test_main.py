@@ -23,7 +23,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]]:
     def record(function: str) -> Callable[..., int]:
         return lambda *arguments: made.append((function, *arguments)) or 7
 
-    names = ("serve", "adduser", "deluser", "passwd", "users")
+    names = ("serve", "adduser", "deluser", "passwd", "users", "write_assets")
     application = SimpleNamespace(**{name: record(name) for name in names})
     monkeypatch.setitem(sys.modules, "server.app", application)
     monkeypatch.setattr(server, "app", application, raising=False)
@@ -126,6 +126,12 @@ def test_password_typed_twice_is_handed_on(
     assert main([command, "juliet"]) == 7
     assert calls[0][0] == command
     assert calls[0][2:] == ("juliet", " pass wörd ")
+
+
+def test_assets_are_written_where_one_says(calls: list[tuple[Any, ...]]) -> None:
+    """The directory is handed on."""
+    assert main(["assets", "out"]) == 7
+    assert (calls[0][0], calls[0][2:]) == ("write_assets", (Path("out"),))
 
 
 def test_deluser_asks_for_no_password(calls: list[tuple[Any, ...]]) -> None:

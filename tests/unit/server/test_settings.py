@@ -380,6 +380,34 @@ def test_what_is_no_address_of_files_is_told(url: str) -> None:
     assert problem.startswith("files.url: ")
 
 
+@pytest.mark.parametrize("url", ["", "https://cdn.example.org", "http://127.0.0.1:8081/t/web-1.0"])
+def test_assets_may_be_on_another_host(url: str) -> None:
+    """At its root or below."""
+    assert with_env(WEB_ASSETS_URL=url).web.assets_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h/",
+        "https://h/a/",
+        "//h",
+        "h",
+        "/a",
+        "ftp://h",
+        "https://h;x",
+        "https://u:p@h",
+        "https://h/a b",
+        "https://h/a?b",
+        "https://h 'unsafe-inline'",
+    ],
+)
+def test_what_is_no_address_of_assets_is_told(url: str) -> None:
+    """It is in the page's policy, which must stay one."""
+    (problem,) = problems(WEB_ASSETS_URL=url)
+    assert problem.startswith("web.assets_url: ") and "without / at its end" in problem
+
+
 def test_a_day_of_uploads_has_room_for_one_file() -> None:
     """Else the largest allowed file would never be allowed."""
     (problem,) = problems(FILES_BYTES_PER_DAY="1000")

@@ -6,30 +6,36 @@ const KEY = "tandem:session";
 const EARLY_MS = 30_000; // renew the access token this long before it expires
 const LOGOUT_MS = 3000; // for the server to hear of it
 
-/**
- * A call that did not succeed. `status`: as in HTTP, 0 where no answer came; `errors`: field →
- * what is wrong with it; `retryAfter`: seconds, or null.
- */
+/** What a login is asked with: all digits name an id, since a username begins with a letter. */
+function named(who) {
+  if (/^\d{1,16}$/.test(who)) return { id: Number(who) };
+  return who.startsWith("+") ? { mobile: who } : { username: who };
+}
+
+/** An HTTP call that did not succeed: see tandem.d.ts. */
 export class ApiError extends Error {
   constructor(status, problem = {}, retryAfter = null) {
     super(problem.detail || problem.title || `HTTP ${status}`);
     this.status = status;
+    this.reason = /^\/problems\/([\w-]+)$/.exec(problem.type ?? "")?.[1] ?? "";
     this.detail = problem.detail ?? "";
     this.errors = problem.errors ?? {};
     this.retryAfter = retryAfter;
   }
 }
 
-/** Fires `ended` (detail: whether it was the user's wish) when there is no login any more. */
-export class Session extends EventTarget {
+export class Session {
   #tokens;
+  #storage;
+  #onEnd;
   #isLeaving = false;
 
-  constructor({ base, storage, fetch = globalThis.fetch.bind(globalThis) }) {
-    super();
+  /** `onEnd(wished)`: there is no login any more, by the user's wish or not. */
+  constructor({ base, tokens, fetch = globalThis.fetch.bind(globalThis), onEnd }) {
     this.base = base;
-    this.storage = storage;
     this.fetch = fetch;
+    this.#storage = tokens;
+    this.#onEnd = onEnd;
     this.#tokens = this.#stored();
   }
 
@@ -38,33 +44,34 @@ export class Session extends EventTarget {
     return this.#tokens && (({ id, username, jid }) => ({ id, username, jid }))(this.#tokens);
   }
 
-  async register(username, password, nickname) {
-    const body = { username, password };
-    if (nickname) body.nickname = nickname;
-    this.#save(await this.#call("POST", "/api/register", body));
+  async register(account) {
+    const given = Object.entries(account).filter(([, value]) => value);
+    this.#save(await this.#call("POST", "/api/register", Object.fromEntries(given)));
   }
 
-  async login(username, password) {
-    // All digits name the account with that id: a username begins with a letter.
-    const who = /^\d{1,16}$/.test(username) ? { id: Number(username) } : { username };
-    this.#save(await this.#call("POST", "/api/login", { ...who, password }));
+  async login(who, password) {
+    this.#save(await this.#call("POST", "/api/login", { ...named(who), password }));
   }
 
-  /** Ends the session at the server too, if that can be reached. */
-  async logout() {
+  /** Ends the session (`all`: every one of the account) at the server too, if it is there. */
+  async logout(all) {
     this.#isLeaving = true;
-    const patience = new Promise((done) => setTimeout(done, LOGOUT_MS));
-    await Promise.race([this.request("POST", "/api/logout", {}).catch(() => {}), patience]);
+    let timer;
+    const patience = new Promise((done) => (timer = setTimeout(done, LOGOUT_MS)));
+    const told = this.request("POST", "/api/logout", all ? { all } : {}).catch(() => {});
+    await Promise.race([told, patience]);
+    clearTimeout(timer);
     this.end(true);
+    this.#isLeaving = false;
   }
 
   /** Forgets the tokens, here and in the other tabs. */
   end(wished) {
     if (!this.#tokens) return;
     // Another tab may have logged in anew since: that login is not ours to forget.
-    if (this.#stored()?.id === this.#tokens.id) this.storage.removeItem(KEY);
+    if (this.#stored()?.id === this.#tokens.id) this.#storage.removeItem(KEY);
     this.#tokens = null;
-    this.dispatchEvent(new CustomEvent("ended", { detail: wished || this.#isLeaving }));
+    this.#onEnd(wished || this.#isLeaving);
   }
 
   /** Whether storage holds another login than this one: another tab logged in or out. */
@@ -144,12 +151,12 @@ export class Session extends EventTarget {
     const { id, username, jid, token, refresh_token, expires_in } = answer;
     const expires = Date.now() + expires_in * 1000;
     this.#tokens = { id, username, jid, token, refresh_token, expires };
-    this.storage.setItem(KEY, JSON.stringify(this.#tokens));
+    this.#storage.setItem(KEY, JSON.stringify(this.#tokens));
   }
 
   #stored() {
     try {
-      return JSON.parse(this.storage.getItem(KEY));
+      return JSON.parse(this.#storage.getItem(KEY));
     } catch {
       return null;
     }

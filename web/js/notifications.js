@@ -1,0 +1,178 @@
+// What tells of messages that nobody is looking at: the title, the icon, a notification, a sound.
+
+import { GROUP } from "../sdk/tandem.js";
+import { button, byId, coalesced, el, iconButton, loadStyle } from "./dom.js";
+import { summary } from "./format.js";
+import { icon } from "./icons.js";
+import { t } from "./i18n.js";
+
+const LEADER = "tandem:notifier"; // the lock of the one tab that notifies
+const WATCHING = "tandem:watching:"; // the locks of tabs in which a conversation is looked at
+const OPEN = /^#\/(1[01]\/\d+)/;
+const PREVIEW_CHARS = 200;
+const QUIET_MS = 2000; // a busy group rings no more often than this
+
+/**
+ * Whether the browser can notify, and may: `granted`, `denied`, `default` (nobody has asked yet), or
+ * `none`.
+ */
+export const permission = () => globalThis.Notification?.permission ?? "none";
+
+/** Asks for leave to notify, which browsers show for a click only; gives what `permission` gives. */
+export async function askPermission(preferences) {
+  const answer = await Notification.requestPermission().catch(() => "default");
+  if (answer !== "default") preferences.notifications = answer === "granted";
+  return answer;
+}
+
+/** Works by itself from its making on. Of several tabs one notifies, if no tab shows the message. */
+export class Notifier {
+  #app;
+  #title = document.title;
+  #favicon = document.querySelector('link[rel="icon"]');
+  #plainIcon = this.#favicon?.href;
+  #notes = new Map(); // key → what is shown of the conversation, and the seq it tells of
+  #isLeader = !navigator.locks;
+  #watched = null;
+  #stopWatching = () => {};
+  #rangAt = 0;
+  #bar = null;
+
+  constructor(app) {
+    this.#app = app;
+    const { client } = app;
+    navigator.locks?.request(LEADER, () => {
+      this.#isLeader = true;
+      return new Promise(() => {}); // until the tab is gone
+    });
+    client.on("message", ({ conversation, message }) => this.#hear(conversation, message));
+    client.on("conversations", coalesced(() => this.#update()));
+    client.on("ended", () => this.#clear());
+    addEventListener("hashchange", () => this.#watch());
+    document.addEventListener("visibilitychange", () => this.#watch());
+    document.addEventListener("language", () => this.#bar && this.#offer());
+    app.preferences.addEventListener("change", () => this.#dismiss());
+    this.#watch();
+    this.#update();
+  }
+
+  /** Says to the other tabs which conversation is looked at in this one. */
+  #watch() {
+    const [, key = null] = (!document.hidden && OPEN.exec(location.hash)) || [];
+    if (key === this.#watched) return;
+    this.#watched = key;
+    this.#stopWatching();
+    const ended = new Promise((done) => (this.#stopWatching = done));
+    if (key) navigator.locks?.request(WATCHING + key, { mode: "shared" }, () => ended);
+  }
+
+  async #isLookedAt(key) {
+    if (key === this.#watched) return true;
+    const { held = [] } = (await navigator.locks?.query()) ?? {};
+    return held.some(({ name }) => name === WATCHING + key);
+  }
+
+  async #hear(conversation, message) {
+    const { client, preferences } = this.#app;
+    const isMention = message.at?.some((id) => id === 0 || id === client.user.id);
+    if (conversation.muted && !isMention) return;
+    if (permission() === "default" && !preferences.hasChosenNotifications) this.#offer();
+    if (!this.#isLeader || (await this.#isLookedAt(conversation.key))) return;
+    if (conversation.read >= message.seq) return;
+    if (preferences.sound && Date.now() - this.#rangAt > QUIET_MS) {
+      this.#rangAt = Date.now();
+      ring();
+    }
+    if (preferences.notifications && permission() === "granted") this.#show(conversation, message);
+  }
+
+  #show(conversation, { userid, seq, ...message }) {
+    const { client, go, nameOf } = this.#app;
+    const { key, chat } = conversation;
+    const text = (chat === GROUP ? `${client.nameOf(userid)}: ` : "") + summary(message);
+    const body = [...text].slice(0, PREVIEW_CHARS).join("");
+    let note;
+    try {
+      // One for each conversation: the next message takes the place of the last one's.
+      note = new Notification(nameOf(conversation), { body, tag: key, renotify: true, silent: true });
+    } catch {
+      return; // phones show them for service workers only
+    }
+    note.addEventListener("click", () => {
+      window.focus();
+      note.close();
+      go(key, seq);
+    });
+    this.#notes.set(key, { note, seq });
+  }
+
+  /** Shows how many messages are unread, and takes back what told of those that have been read. */
+  #update() {
+    const { client } = this.#app;
+    let count = 0;
+    for (const { muted, mentioned, unread } of client.conversations) {
+      if (!muted) count += unread;
+      else if (mentioned && unread) count += 1;
+    }
+    this.#mark(count);
+    for (const [key, { note, seq }] of this.#notes) {
+      if ((client.conversation(key)?.read ?? seq) < seq) continue;
+      note.close();
+      this.#notes.delete(key);
+    }
+  }
+
+  #mark(count) {
+    document.title = count ? `(${count > 99 ? "99+" : count}) ${this.#title}` : this.#title;
+    const marked = new URL("../icon-unread.svg", import.meta.url).href;
+    const wanted = count ? marked : this.#plainIcon;
+    if (this.#favicon && this.#favicon.href !== wanted) this.#favicon.href = wanted;
+    const done = count ? navigator.setAppBadge?.(count) : navigator.clearAppBadge?.();
+    done?.catch(() => {}); // only installed pages have one
+  }
+
+  #clear() {
+    for (const { note } of this.#notes.values()) note.close();
+    this.#notes.clear();
+    this.#mark(0);
+  }
+
+  /** A line below the list that offers notifications, once somebody has written. */
+  async #offer() {
+    const { preferences } = this.#app;
+    await loadStyle("account");
+    const yes = button("notify.allow", { className: "small" });
+    yes.addEventListener("click", () => askPermission(preferences).then(() => this.#dismiss()));
+    const no = iconButton("x", "notify.no");
+    no.addEventListener("click", () => (preferences.notifications = false));
+    const text = el("span", { className: "grow" }, t("notify.offer"));
+    this.#dismiss();
+    this.#bar = el("div", { className: "notify-bar", role: "status" }, icon("bell"), text, yes, no);
+    byId("sidebar").append(this.#bar);
+  }
+
+  #dismiss() {
+    this.#bar?.remove();
+    this.#bar = null;
+  }
+}
+
+/** Two soft notes, where the page may make a sound: browsers want to have been clicked first. */
+function ring() {
+  if (!navigator.userActivation?.hasBeenActive) return;
+  const audio = new AudioContext();
+  const volume = new GainNode(audio, { gain: 0 });
+  volume.connect(audio.destination);
+  const tone = new OscillatorNode(audio, { frequency: 660 });
+  tone.connect(volume);
+  const start = audio.currentTime + 0.02;
+  tone.frequency.setValueAtTime(880, start + 0.11);
+  for (const note of [start, start + 0.11]) {
+    volume.gain.setValueAtTime(0, note);
+    volume.gain.linearRampToValueAtTime(0.07, note + 0.015);
+    volume.gain.exponentialRampToValueAtTime(0.001, note + 0.1);
+  }
+  tone.start(start);
+  tone.stop(start + 0.25);
+  tone.addEventListener("ended", () => audio.close());
+}

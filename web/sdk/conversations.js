@@ -1,0 +1,170 @@
+// The list of conversations: what the server's rows say of each, kept up by what comes in.
+
+import { GROUP, RECALL, isMessage, keyOf } from "./protocol.js";
+import { Timeline } from "./timeline.js";
+
+const SET = ["pinned", "muted", "archived", "draft"];
+/** What is kept of a conversation over a reload. */
+const KEPT = ["chat", "dstid", "name", "avatar", "seq", "read", "unread", "mentioned", "last", ...SET];
+
+/** What tandem.d.ts says, and what the other parts need to know: */
+class Conversation {
+  timeline = new Timeline();
+  receipts = new Map();
+  typing = new Set();
+  /** Other parts of the log that are looked at. */
+  windows = [];
+  /** Up to this seq `unread`, `mentioned` and `last` say what is so. */
+  counted = 0;
+  /** The read pointer that the server has. */
+  told = 0;
+
+  constructor(chat, dstid, name = "") {
+    this.key = keyOf(chat, dstid);
+    Object.assign(this, { chat, dstid, name, avatar: "", seq: 0, read: 0, unread: 0 });
+    Object.assign(this, { mentioned: false, pinned: false, muted: false, archived: false });
+    Object.assign(this, { draft: "", last: null });
+  }
+}
+
+export class Conversations {
+  #me;
+  #emit;
+  #byKey = new Map();
+
+  /** `me`: the user's id. */
+  constructor({ me, emit }) {
+    this.#me = me;
+    this.#emit = emit;
+    this.list = [];
+  }
+
+  find(key) {
+    return this.#byKey.get(key);
+  }
+
+  open(chat, dstid, name) {
+    const known = this.find(keyOf(chat, dstid));
+    if (known) return known;
+    const conversation = new Conversation(chat, dstid, name);
+    this.#byKey.set(conversation.key, conversation);
+    this.list.unshift(conversation);
+    this.sort();
+    return conversation;
+  }
+
+  remove(key) {
+    if (!this.#byKey.delete(key)) return;
+    this.list = this.list.filter((one) => one.key !== key);
+    this.#emit("conversations");
+  }
+
+  /** Groups that are not among these keys are not one's own any more. */
+  keepGroups(keys) {
+    for (const { chat, key } of this.list) if (chat === GROUP && !keys.has(key)) this.remove(key);
+  }
+
+  /** Takes in a row of cmd 30. */
+  update(row) {
+    const conversation = this.open(row.chat, row.dstid);
+    const { name, avatar, seq, unread, mentioned = false, last = null } = row;
+    Object.assign(conversation, { name, avatar, seq: Math.max(seq, conversation.seq) });
+    this.set(conversation, row);
+    conversation.told = row.read;
+    if (seq < conversation.counted) return conversation; // older than what came live
+    const ahead = conversation.read - row.read; // read here, and the server has not heard of it
+    Object.assign(conversation, { unread, mentioned, last, counted: seq });
+    if (ahead > 0) conversation.unread = Math.min(unread, Math.max(0, seq - conversation.read));
+    else conversation.read = row.read;
+    if (!conversation.unread) conversation.mentioned = false;
+    return conversation;
+  }
+
+  /** Takes in what the user has set (cmd 24, or a row). */
+  set(conversation, what) {
+    for (const name of SET) if (what[name] !== undefined) conversation[name] = what[name];
+  }
+
+  /** Everything up to `seq` has been read, here or elsewhere. */
+  read(conversation, seq) {
+    if (seq <= conversation.read) return;
+    conversation.read = seq;
+    const { entries, low } = conversation.timeline;
+    const isKnown = low !== null && low <= seq + 1;
+    const rest = entries.filter((entry) => entry.seq > seq && this.#counts(entry)).length;
+    if (seq >= conversation.counted) conversation.unread = 0;
+    else if (isKnown) conversation.unread = Math.min(conversation.unread, rest);
+    if (!conversation.unread) conversation.mentioned = false;
+    this.#emit("conversations");
+  }
+
+  /**
+   * Counts an entry that follows on what was here, before it is done to the messages. Gives
+   * whether it is news: not in the server's row already. Null: only the server can count it.
+   */
+  count(conversation, entry) {
+    if (entry.seq <= conversation.counted) return false;
+    conversation.counted = entry.seq;
+    if (entry.cmd === RECALL) return this.#countRecall(conversation, entry) ? true : null;
+    if (!isMessage(entry)) return true;
+    conversation.last = entry;
+    if (!conversation.muted) conversation.archived = false;
+    if (entry.userid === this.#me) {
+      this.read(conversation, entry.seq);
+      conversation.told = Math.max(conversation.told, entry.seq);
+    } else if (entry.seq > conversation.read && !entry.recalled) {
+      conversation.unread++;
+      conversation.mentioned ||= this.#isMentioned(entry);
+    }
+    return true;
+  }
+
+  /** Pinned ones first, then newest first; those without a message stay above older ones. */
+  sort() {
+    let above = Infinity;
+    const order = new Map();
+    for (const one of this.list) order.set(one, (above = one.last?.ts ?? above));
+    this.list.sort((one, other) => {
+      if (one.pinned !== other.pinned) return one.pinned ? -1 : 1;
+      return (order.get(one) < order.get(other)) - (order.get(one) > order.get(other));
+    });
+  }
+
+  /** The first rows as plain data. */
+  saved(count) {
+    const pick = (one) => Object.fromEntries(KEPT.map((name) => [name, one[name]]));
+    return this.list.slice(0, count).map(pick);
+  }
+
+  restore(rows) {
+    for (const row of rows) {
+      const conversation = this.open(row.chat, row.dstid);
+      Object.assign(conversation, row, { counted: row.seq });
+    }
+    this.sort();
+  }
+
+  #counts(entry) {
+    return isMessage(entry) && entry.userid !== this.#me && !entry.recalled;
+  }
+
+  #isMentioned({ at = [] }) {
+    return at.includes(this.#me) || at.includes(0);
+  }
+
+  /** False: what was recalled is not here, and may have been an unread one. */
+  #countRecall(conversation, { ref }) {
+    if (!conversation.unread) return true;
+    const { timeline, windows, last, read } = conversation;
+    const places = [timeline.entries, ...windows.map((window) => window.entries), [last]];
+    for (const entries of places) {
+      const entry = entries.find((one) => one?.id === ref);
+      if (!entry) continue;
+      if (entry.seq <= read || !this.#counts(entry)) return true;
+      conversation.unread--;
+      if (!conversation.unread) conversation.mentioned = false;
+      return !(conversation.mentioned && this.#isMentioned(entry));
+    }
+    return false;
+  }
+}

@@ -1,0 +1,73 @@
+// Other users by id, asked for once each; and what one calls one's contacts.
+
+import { ApiError } from "./session.js";
+
+const AT_ONCE = 4;
+const PAGE = 1000;
+
+export class People {
+  #session;
+  #emit;
+  #users = new Map(); // id → user; null: asked for, or there is none
+  #wanted = [];
+  #asking = 0;
+  #ownNames = new Map();
+
+  constructor({ session, emit }) {
+    this.#session = session;
+    this.#emit = emit;
+  }
+
+  /** The user; null until known. */
+  get(id) {
+    if (!this.#users.has(id)) {
+      this.#users.set(id, null);
+      this.#wanted.push(id);
+      this.#ask();
+    }
+    return this.#users.get(id);
+  }
+
+  name(id) {
+    const own = this.#ownNames.get(id);
+    if (own) return own;
+    const user = this.get(id);
+    return user?.nickname || user?.username || String(id);
+  }
+
+  forget(id) {
+    this.#users.delete(id);
+  }
+
+  /** Reads the names that one has given to contacts. */
+  async loadContacts() {
+    const names = new Map();
+    try {
+      for (let after = 0, more = true; more; ) {
+        const page = await this.#session.request("GET", `/api/contacts?after=${after}&limit=${PAGE}`);
+        for (const { id, memo } of page.contacts) if (memo) names.set(id, memo);
+        after = page.contacts.at(-1)?.id;
+        more = page.more && after !== undefined;
+      }
+    } catch (error) {
+      if (error instanceof ApiError) return; // as before, until the next connection
+      throw error;
+    }
+    this.#ownNames = names;
+    this.#emit("people");
+  }
+
+  async #ask() {
+    if (this.#asking >= AT_ONCE) return;
+    this.#asking++;
+    for (let id = this.#wanted.shift(); id !== undefined; id = this.#wanted.shift()) {
+      try {
+        this.#users.set(id, await this.#session.request("GET", `/api/users/${id}`));
+        this.#emit("people");
+      } catch (error) {
+        if (error.status !== 404) this.#users.delete(id); // asked for again when next needed
+      }
+    }
+    this.#asking--;
+  }
+}
