@@ -40,6 +40,18 @@ const frame = () => new Promise(requestAnimationFrame);
 const row = (n) => scroller.querySelector(`[data-n="${n}"]`);
 const view = () => scroller.getBoundingClientRect();
 
+// Resize observers are told last before painting, and in the order in which they were made.
+const probe = document.body.appendChild(el("div", { id: "probe" }));
+let told = () => {};
+new ResizeObserver(() => told()).observe(probe);
+
+/** Resolves when a frame is about to be painted and nobody moves anything any more. */
+async function painted() {
+  await frame();
+  probe.style.width = probe.style.width === "1px" ? "2px" : "1px";
+  await new Promise((done) => (told = done));
+}
+
 const lab = {
   list,
   scroller,
@@ -47,6 +59,7 @@ const lab = {
   messages,
   row,
   frame,
+  painted,
   errors: [],
   get items() {
     return items;
@@ -77,7 +90,7 @@ const lab = {
     return [...scroller.querySelectorAll("li")]
       .filter((node) => {
         const rect = node.getBoundingClientRect();
-        return rect.top >= top && rect.bottom <= bottom;
+        return rect.top >= top - 1 && rect.bottom <= bottom + 1; // rounded
       })
       .map((node) => Number(node.dataset.n));
   },
@@ -93,17 +106,22 @@ const lab = {
       before = now;
     }
   },
-  /** What `look` gives as each frame begins, which is what was painted, until `done` resolves. */
+  /** What `look` gives of each frame as it is painted, until `done` resolves. */
   async watch(look, done) {
     const seen = [];
     let isDone = false;
     done.finally(() => (isDone = true));
     while (!isDone) {
-      await frame();
+      await painted();
       seen.push(look());
     }
     await done;
     return seen;
+  },
+  /** Where each message is, from the top of the view, px. */
+  places() {
+    const rows = [...scroller.querySelectorAll("li")];
+    return Object.fromEntries(rows.map(({ dataset: { n } }) => [n, lab.top(n)]));
   },
 };
 addEventListener("error", ({ message }) => lab.errors.push(message));

@@ -6,13 +6,15 @@ console, uncaught errors and rejections, and what the content security policy fo
 """
 
 import asyncio
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -72,6 +74,7 @@ class Chromium:
             [CHROMIUM, *FLAGS, f"--user-data-dir={self._home.name}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def __enter__(self) -> Self:
@@ -85,6 +88,8 @@ class Chromium:
     ) -> None:
         self._process.terminate()
         self._process.wait(10)
+        with suppress(ProcessLookupError):  # else one of its children writes to the profile again
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._home.cleanup()
 
     def endpoint(self, timeout_s: float = 30) -> str:

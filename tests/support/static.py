@@ -1,6 +1,7 @@
 """A plain server for static files on loopback, as strict about scripts as Tandem's own."""
 
 import mimetypes
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +27,14 @@ def serving(files: Mapping[str, Path]) -> Iterator[str]:
             found = next((one for one in paths if path == one or path.startswith(one + "/")), None)
             file = files[found] / path[len(found) + 1 :] if found is not None else Path("/nowhere")
             body = file.read_bytes() if file.is_file() else b""
-            self.send_response(200 if file.is_file() else 404)
+            part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            if part and body:
+                first, last = int(part[1]), int(part[2] or len(body) - 1)
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
+                body = body[first : last + 1]
+            else:
+                self.send_response(200 if file.is_file() else 404)
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

@@ -1,7 +1,7 @@
 // What a message carries beside its text: pictures, voice, video, files, cards and links.
 
 import { avatar } from "./avatar.js";
-import { el } from "./dom.js";
+import { el, loadWidget } from "./dom.js";
 import { fileSize, playTime } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
@@ -38,14 +38,14 @@ function video({ url, pic, memo }) {
 }
 
 async function view(items) {
-  const { openViewer } = await import("./widgets/viewer.js");
+  const { openViewer } = await loadWidget("viewer");
   openViewer(items, 0);
 }
 
 /** A place for the player, which is loaded when the first voice message is shown. */
 function voice({ url, amount, id, cid }) {
   const place = el("div", { className: "voice" }, el("span", { className: "muted" }, playTime(amount ?? 0)));
-  import("./widgets/voice.js").then(({ voicePlayer }) => {
+  loadWidget("player").then(({ voicePlayer }) => {
     place.replaceChildren(voicePlayer({ url, seconds: amount ?? 0, id: id ?? cid }));
   });
   return place;

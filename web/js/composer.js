@@ -2,7 +2,7 @@
 
 import { CONTENT_CHARS, GROUP } from "../sdk/tandem.js";
 import { notify, openMenu } from "./dialog.js";
-import { el, iconButton, tell } from "./dom.js";
+import { el, iconButton, loadStyle, loadWidget, tell } from "./dom.js";
 import { errorText, fullTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
@@ -230,7 +230,7 @@ export class Composer {
   }
 
   async #pickEmoji(anchor) {
-    const { openEmojiPicker } = await import("./widgets/emoji.js");
+    const { openEmojiPicker } = await loadWidget("emoji");
     openEmojiPicker(anchor, (sign) => this.#insert(sign), { onClose: () => this.#text.focus() });
   }
 
@@ -245,14 +245,14 @@ export class Composer {
   }
 
   async #watchFiles(target) {
-    const { onDroppedFiles, onPastedFiles } = await import("./widgets/files.js");
+    const { onDroppedFiles, onPastedFiles } = await loadWidget("files");
     const take = (files) => this.#conversation && !this.#line.hidden && this.#sendFiles(files);
     onPastedFiles(this.#text, take);
     onDroppedFiles(target, take);
   }
 
   async #pickFiles(accept) {
-    const { pickFiles } = await import("./widgets/files.js");
+    const { pickFiles } = await loadWidget("files");
     const files = await pickFiles({ accept, multiple: true });
     if (files.length) this.#sendFiles(files);
   }
@@ -261,7 +261,7 @@ export class Composer {
     const { key, chat, dstid } = this.#conversation;
     const waiting = this.#trays.get(key);
     if (waiting) return waiting.add(files);
-    const { filesTray } = await import("./sending.js");
+    const [{ filesTray }] = await Promise.all([import("./sending.js"), loadStyle("widgets")]);
     const tray = filesTray(this.#client, { chat, dstid }, files, {
       ref: () => (this.#conversation?.key === key ? this.#takeReply() : 0),
       sent: () => this.#conversation?.key === key && this.#acts.sent(),
@@ -286,7 +286,7 @@ export class Composer {
 
   async #recordVoice() {
     const { chat, dstid } = this.#conversation;
-    const { recordVoice } = await import("./widgets/voice.js");
+    const { recordVoice } = await loadWidget("voice");
     this.#recording = this.#line.hidden = true;
     this.#voicePlace.hidden = false;
     try {

@@ -92,3 +92,9 @@ export function loadStyle(name) {
   }
   return styles.get(name);
 }
+
+/** Loads a module of js/widgets and the widgets' stylesheet; gives what the module exports. */
+export async function loadWidget(name) {
+  const [widget] = await Promise.all([import(`./widgets/${name}.js`), loadStyle("widgets")]);
+  return widget;
+}

@@ -3,7 +3,7 @@
 import { GROUP, SINGLE } from "../sdk/tandem.js";
 import { avatar } from "./avatar.js";
 import { ask, notify, openMenu } from "./dialog.js";
-import { button, el, iconButton } from "./dom.js";
+import { button, el, iconButton, loadWidget } from "./dom.js";
 import { clock, fullTime, refusalText, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { language, t } from "./i18n.js";
@@ -106,9 +106,11 @@ export class MessageRow {
     const bubble = el("div", { className: "bubble" });
     const isNamed = isFirst && isGroup && !isOwn;
     bubble.append(el("span", { className: isNamed ? "sender" : "hidden-text", dir: "auto" }, name));
-    if (message.recalled) bubble.append(this.#tombstone(isOwn, name));
-    else this.#fill(bubble, message, node);
-    bubble.append(this.#foot(message, isOwn, state));
+    const line = el("div", { className: "line" });
+    if (message.recalled) line.append(this.#tombstone(isOwn, name));
+    else this.#fill(bubble, line, message, node);
+    line.append(this.#foot(message, isOwn, state));
+    bubble.append(line);
     const column = el("div", { className: "column" }, bubble);
     const chips = this.#chips(message);
     if (chips) column.append(chips);
@@ -142,18 +144,20 @@ export class MessageRow {
     return el("p", { className: "text tombstone" }, icon("ban"), text);
   }
 
-  #fill(bubble, message, node) {
+  #fill(bubble, line, message, node) {
     if (message.ref) bubble.append(this.#quote(message.ref));
     const { media = 1, content = "", at } = message;
     if (media === 1 || (media === 6 && content)) {
       const isBig = !message.ref && isOnlyEmoji(content);
       node.classList.toggle("emoji-only", isBig);
-      bubble.append(...this.#text(message, content, at, isBig));
+      line.append(...this.#text(message, content, at, isBig));
       return;
     }
+    node.classList.add("has-attachment");
     node.classList.toggle("media", media === 4 || media === 8);
     bubble.append(attachment(this.#app, message));
-    if (content && ![2, 7, 9].includes(media)) bubble.append(...this.#text(message, content, at, false));
+    const isTitle = [2, 5, 7, 9].includes(media);
+    if (content && !isTitle) line.append(...this.#text(message, content, at, false));
   }
 
   #text({ cid, id }, content, at, isBig) {
@@ -279,7 +283,7 @@ export class MessageRow {
   }
 
   async #pickReaction(message, anchor) {
-    const { openEmojiPicker } = await import("./widgets/emoji.js");
+    const { openEmojiPicker } = await loadWidget("emoji");
     openEmojiPicker(anchor, (sign) => this.#react(message, sign));
   }
 
@@ -311,7 +315,7 @@ export class MessageRow {
     }
     if (isOwn && place.chat === GROUP) {
       const act = () => this.#app.openPanel("readers", { place, seq });
-      items.push({ shape: "eye", name: "readBy", act });
+      items.push({ shape: "eye", name: "seenBy", act });
     }
     if (this.#canRecall(message)) {
       const act = () => this.#recall(message, media);

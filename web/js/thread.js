@@ -119,6 +119,7 @@ export class Thread {
 
   #enter() {
     const { chat, dstid, timeline, unread, read } = this.#conversation;
+    this.#client.open(chat, dstid); // it is looked at: its timeline is kept whole
     this.#items = new Items(this.#client.user.id);
     this.#timeline = timeline;
     this.#unreadFrom = unread ? read + 1 : Infinity;
@@ -194,7 +195,8 @@ export class Thread {
     const note = this.#note(conversation);
     const isNotes = chat === SINGLE && dstid === this.#client.user.id;
     const group = chat === GROUP ? this.#app.groups.get(dstid) : null;
-    const url = group?.avatar ?? this.#client.person(dstid)?.avatar ?? conversation.avatar;
+    const person = chat === SINGLE ? this.#client.person(dstid) : null;
+    const url = (group ?? person ?? conversation).avatar;
     const presence = chat === SINGLE ? this.#app.contacts.presenceOf(dstid) : "";
     const looks = JSON.stringify([key, name, note, url, presence, language]);
     tell(this.#news, group?.announcement ?? "");

@@ -38,9 +38,9 @@ export class Link {
   #questions = new Map();
   #lastRid = 0;
 
-  constructor({ session, WebSocket, random, shared, locks, on }) {
+  constructor({ session, WebSocket, random, shared, on }) {
     this.#on = on;
-    this.#locks = locks;
+    this.#locks = globalThis.navigator?.locks;
     this.#lockName = `tandem:${session.user?.id}:leader`;
     this.isShared = shared;
     this.leads = false;

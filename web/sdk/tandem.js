@@ -59,10 +59,10 @@ export class Tandem extends EventTarget {
     const store = this.#store;
     const prefix = (this.#prefix = `tandem:${me}:`);
     const random = this.#random;
-    const { WebSocket, locks = globalThis.navigator?.locks } = this.#options;
-    const canShare = Boolean(globalThis.isSecureContext && locks && globalThis.BroadcastChannel);
+    const { WebSocket, shared = globalThis.isSecureContext } = this.#options;
+    const canShare = globalThis.navigator?.locks && globalThis.BroadcastChannel;
     const link = (this.#link = new Link({
-      ...{ session, WebSocket, random, locks, shared: this.#options.shared ?? canShare },
+      ...{ session, WebSocket, random, shared: Boolean(shared && canShare) },
       on: {
         state: () => this.#linkChanged(),
         frame: (frame) => this.#received(frame),

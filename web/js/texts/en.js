@@ -14,7 +14,7 @@ export default {
   loggedOutElsewhere: "You were logged out. Please log in again; what was not sent is still here.",
   unsentOnLogout: "{count} messages have not been sent and will be lost. Log out all the same?",
   conversations: "Conversations",
-  noConversations: "No conversations yet. Start one with “+ Chat”.",
+  noConversations: "No conversations yet. Find somebody to talk to.",
   chooseConversation: "Choose a conversation, or start one.",
   loading: "Loading…",
   older: "Loading older messages…",
@@ -116,6 +116,8 @@ export default {
   isMuted: "Muted",
   isPinned: "Pinned",
   actionsFor: "Actions for {name}",
+  status: "Status: {state}",
+  invisible: "invisible",
 
   // Menus of conversations
   groupInfo: "Group info",
@@ -164,7 +166,7 @@ export default {
   "tick.delivered": "delivered",
   "tick.read": "read",
   readByCount: "read by {count}",
-  readBy: "Read by",
+  seenBy: "Read by",
   react: "React",
   reply: "Reply",
   forward: "Forward",

@@ -14,7 +14,7 @@ export default {
   loggedOutElsewhere: "登录已失效，请重新登录；尚未发出的消息仍然保留。",
   unsentOnLogout: "还有 {count} 条消息没有发出，退出后会丢失。仍要退出吗？",
   conversations: "会话",
-  noConversations: "还没有会话，点“+ 会话”开始聊天。",
+  noConversations: "还没有会话，找个人聊聊吧。",
   chooseConversation: "选择一个会话，或发起新的会话。",
   loading: "载入中…",
   older: "正在载入更早的消息…",
@@ -116,6 +116,8 @@ export default {
   isMuted: "免打扰",
   isPinned: "已置顶",
   actionsFor: "{name}：操作",
+  status: "状态：{state}",
+  invisible: "隐身",
 
   // Menus of conversations
   groupInfo: "群信息",
@@ -164,7 +166,7 @@ export default {
   "tick.delivered": "已送达",
   "tick.read": "已读",
   readByCount: "{count} 人已读",
-  readBy: "已读成员",
+  seenBy: "已读成员",
   react: "表情回应",
   reply: "回复",
   forward: "转发",

@@ -24,7 +24,7 @@ const WORDS = {
 
 /**
  * Opens the picker beside `anchor`; if it is open there, closes it.
- * @param {HTMLElement} anchor
+ * @param {HTMLButtonElement} anchor
  * @param {(emoji: string) => void} onPick Called after the picker has closed and focus is back;
  *   with Shift held the picker stays open for more.
  * @param {{ onClose?: () => void }} [options]
@@ -86,7 +86,10 @@ class Picker {
       if (newState === "closed" && open === this) open = null;
     });
     this.#panel.addEventListener("toggle", ({ newState }) => {
-      if (newState !== "closed") return;
+      // Else a click on the button while this is open closes it, and then opens another.
+      anchor.popoverTargetElement = newState === "open" ? this.#panel : null;
+      anchor.popoverTargetAction = "hide";
+      if (newState === "open") return;
       removeEventListener("resize", place);
       this.#panel.remove();
       onClose?.();
@@ -237,10 +240,13 @@ class Picker {
 
   #steer(event) {
     const { target, key } = event;
-    if (key === "Escape") event.stopPropagation(); // it closes this only
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const taken = () => event.preventDefault();
-    if (target === this.#search) {
+    if (key === "Escape") {
+      taken(); // or it would only empty the field
+      event.stopPropagation();
+      this.close();
+    } else if (target === this.#search) {
       const first = this.#rows[0]?.[0];
       if (!first || (key !== "ArrowDown" && key !== "Enter")) return;
       taken();

@@ -17,7 +17,7 @@ const TONED = String.raw`(?:\p{Emoji_Presentation}|\p{Emoji}\ufe0f|\p{Emoji_Modi
 const JOINED = String.raw`(?:\u200d\p{Emoji}\ufe0f?\p{Emoji_Modifier}?)*`;
 const FLAG = String.raw`\p{RI}{2}|\u{1f3f4}[\u{e0061}-\u{e007a}]+\u{e007f}`;
 const ONLY_EMOJI = new RegExp(
-  String.raw`^(?:(?:${FLAG}|[\d#*]\ufe0f\u20e3|(?![\d#*])${TONED}${JOINED})\s*){1,${LARGE_EMOJI}}$`,
+  String.raw`^(?:(?:${FLAG}|[\d#*]\ufe0f\u20e3|(?![\d#*\p{RI}])${TONED}${JOINED})\s*){1,${LARGE_EMOJI}}$`,
   "u",
 );
 

@@ -66,8 +66,9 @@ class Player {
   }
 
   get #duration() {
-    const known = current === this && audio.duration;
-    return Number.isFinite(known) && known > 0 ? known : this.#seconds;
+    const known = current === this ? audio.duration : NaN; // Infinity, for what a browser recorded
+    const wrong = Number.isFinite(known) && Math.abs(known - this.#seconds) >= 1;
+    return wrong ? known : this.#seconds;
   }
 
   /** Shows where it is. */

@@ -6,6 +6,9 @@ export class Rows {
   #observer;
   #rows = new Map(); // key → { key, index, node, looks, isAway }
   #ofNode = new WeakMap();
+  /** Of the rows in the flow; `last` is past them. */
+  first = 0;
+  last = 0;
 
   constructor(list, options, observer) {
     this.#list = list;
@@ -23,7 +26,11 @@ export class Rows {
 
   /** Items have moved: `place` gives the new index of an old one, or -1. */
   move(place) {
-    for (const row of this.#rows.values()) if (row.index >= 0) row.index = place(row.index);
+    for (const row of this.#rows.values()) row.index = row.index < 0 ? -1 : place(row.index);
+    const here = [...this.#rows.values()].filter(({ isAway, index }) => !isAway && index >= 0);
+    const indices = here.map(({ index }) => index);
+    this.first = here.length ? Math.min(...indices) : 0;
+    this.last = here.length ? Math.max(...indices) + 1 : 0;
   }
 
   /**
@@ -31,12 +38,12 @@ export class Rows {
    * the selected text. Gives the rows that are new or drawn anew; of those in the document already
    * only where `isChanged`, as their items may look different.
    */
-  show(items, keys, first, last, isChanged) {
+  show({ all, keys }, first, last, isChanged) {
     const fresh = [];
     const draw = (index) => {
       const row = this.#rows.get(keys[index]) ?? { key: keys[index], node: null, isAway: false };
       row.index = index;
-      if ((!row.node || isChanged) && this.#draw(row, items)) fresh.push(row);
+      if ((!row.node || isChanged) && this.#draw(row, all)) fresh.push(row);
       this.#rows.set(row.key, row);
       return row;
     };
@@ -57,6 +64,8 @@ export class Rows {
       row.node.style.top = "";
     }
     this.#arrange(shown);
+    this.first = first;
+    this.last = last;
     return fresh;
   }
 

@@ -6,18 +6,17 @@
 // To the owner: the stylesheet is css/virtual-list.css. Rows have no margins (use padding). Give
 // the scroller `role="log"` only with `aria-live="off"`, as rows come and go by scrolling, too.
 
-import { edits, moved } from "./edits.js";
-import { Heights } from "./heights.js";
+import { moved } from "./edits.js";
+import { Hand } from "./hand.js";
+import { Items } from "./items.js";
 import { Rows } from "./rows.js";
+import { spanFor } from "./span.js";
 
 const AT_END = 80; // px from the end that count as being there
 const NEAR = 2; // viewports from the first or last item that count as near
-// Viewports beyond the view: drawn at once, drawn a few rows a frame, kept.
-const MUST = 0.25;
-const WANT = 1;
-const KEEP = 1.5;
 const SPARE_ROWS = 6; // drawn a frame ahead of need
 const PASSES = 4; // in a frame, until what was measured fills the view
+const ENOUGH = 2000; // px of space below the rows that nobody comes to the end of in a frame
 const HIGHLIGHT_MS = 2000;
 
 /**
@@ -29,28 +28,21 @@ const HIGHLIGHT_MS = 2000;
 export class VirtualList extends EventTarget {
   #scroller;
   #list;
-  #key;
-  #estimate;
+  #items;
+  #heights;
   #rows;
-  #items = [];
-  #keys = [];
-  #heights = new Heights();
-  #measured = new Map(); // key → px
-  #first = 0; // of the rows in the document
-  #last = 0; // past them
+  #hand;
+  #extent = 0; // px from the list's start to its end, spaces included
   #anchor = { index: 0, y: 0 }; // an item in view, and its place in the scroller's content
   #target = null; // where to jump in the next frame
   #isFollowing = true; // stays at the end
   #isGrown = false; // something to follow
   #isChanged = false; // items are not drawn yet
-  #isMoving = false; // somebody scrolls
-  #isTouched = false;
   #isUpward = true;
+  #spare = 0; // rows to be drawn ahead of need in this frame
   #isHidden = false;
-  #seenTop = 0; // `scrollTop` as we know it
   #atEnd = true;
   #frame = 0;
-  #resting = 0;
   #observer = new ResizeObserver((entries) => this.#resized(entries));
   #abort = new AbortController();
 
@@ -75,15 +67,20 @@ export class VirtualList extends EventTarget {
     const { list = scroller.appendChild(document.createElement("ol")) } = options;
     this.#scroller = scroller;
     this.#list = list;
-    this.#key = key;
-    this.#estimate = estimate;
+    this.#items = new Items(key, estimate);
+    this.#heights = this.#items.heights;
     this.#rows = new Rows(list, { render, looks, position }, this.#observer);
     scroller.classList.add("virtual-scroller");
     list.classList.add("virtual-list");
     if (!scroller.hasAttribute("tabindex")) scroller.tabIndex = 0;
     this.#observer.observe(scroller);
     for (const node of scroller.children) if (node !== list) this.#observer.observe(node);
-    this.#listen();
+    const { signal } = this.#abort;
+    scroller.addEventListener("keydown", (event) => this.#pressed(event), { signal });
+    this.#hand = new Hand(scroller, signal, () => this.#schedule(), () => {
+      this.#isFollowing = this.#atEnd;
+      this.#schedule();
+    });
   }
 
   /** Whether the end is in view, or nearly. */
@@ -102,12 +99,22 @@ export class VirtualList extends EventTarget {
    * so that the next one begins at its end.
    */
   set(items) {
-    if (!items.length) this.#forget();
-    const isSame = (old, now) =>
-      items[now] === this.#items[old] || this.#key(items[now]) === this.#keys[old];
-    const steps = edits(this.#keys.length, items.length, isSame);
-    this.#move(steps, items);
-    for (let i = 0; i < items.length; i++) this.#items[i] = items[i];
+    if (!items.length) {
+      this.#target = null;
+      this.#isFollowing = true;
+    }
+    const inView = this.#fromAnchor();
+    const anchorKey = this.#items.keys[this.#anchor.index];
+    const steps = this.#items.set(items);
+    const survivor = inView.find((item) => moved(item.index, steps) >= 0);
+    if (survivor) {
+      this.#anchor = { index: moved(survivor.index, steps), y: survivor.y };
+    } else {
+      const again = this.#items.keys.indexOf(anchorKey);
+      const index = Math.min(this.#anchor.index, Math.max(0, items.length - 1));
+      this.#anchor.index = again < 0 ? index : again;
+    }
+    this.#rows.move((index) => moved(index, steps));
     this.#isGrown ||= steps.length > 0;
     this.refresh();
   }
@@ -127,7 +134,7 @@ export class VirtualList extends EventTarget {
 
   /** Goes to the first item, and to what stands before it in the scroller. */
   scrollToStart() {
-    if (this.#keys.length) this.scrollTo(this.#keys[0], { block: "top" });
+    if (this.#items.length) this.scrollTo(this.#items.keys[0], { block: "top" });
   }
 
   /**
@@ -141,7 +148,7 @@ export class VirtualList extends EventTarget {
    * @returns {boolean} false: there is no such item here
    */
   scrollTo(key, { block = "center", highlight = false, focus = false } = {}) {
-    if (!this.#keys.includes(key)) return false;
+    if (!this.#items.keys.includes(key)) return false;
     this.#target = { key, block, highlight, focus };
     this.#schedule();
     return true;
@@ -152,42 +159,8 @@ export class VirtualList extends EventTarget {
     this.#abort.abort();
     this.#observer.disconnect();
     cancelAnimationFrame(this.#frame);
-    clearTimeout(this.#resting);
     this.#rows.clear();
-    this.#pad(0, 0);
-  }
-
-  // Listening
-
-  #listen() {
-    const { signal } = this.#abort;
-    const on = (type, act) => this.#scroller.addEventListener(type, act, { signal, passive: true });
-    on("scroll", () => this.#scrolled());
-    on("scrollend", () => this.#rest());
-    on("touchstart", () => (this.#isTouched = true));
-    for (const type of ["touchend", "touchcancel"]) {
-      on(type, (event) => (this.#isTouched = event.touches.length > 0));
-    }
-    this.#scroller.addEventListener("keydown", (event) => this.#pressed(event), { signal });
-  }
-
-  #scrolled() {
-    if (this.#scroller.scrollTop === this.#seenTop) return; // that was us
-    this.#isMoving = true;
-    clearTimeout(this.#resting);
-    // Without `scrollend`, or where it does not come.
-    this.#resting = setTimeout(() => this.#rest(), "onscrollend" in window ? 1000 : 150);
-    this.#schedule();
-  }
-
-  #rest() {
-    clearTimeout(this.#resting);
-    if (this.#isTouched) this.#resting = setTimeout(() => this.#rest(), 150);
-    else if (this.#isMoving) {
-      this.#isMoving = false;
-      this.#isFollowing = this.#atEnd;
-      this.#schedule();
-    }
+    this.#list.style.padding = "";
   }
 
   /** The browser would go to where the end is by estimates. */
@@ -205,14 +178,14 @@ export class VirtualList extends EventTarget {
     this.#isHidden ||= !this.#scroller.clientHeight;
     if (!this.#scroller.clientHeight) return;
     // Hidden, it may have lost its place.
-    if (this.#isHidden) this.#scroller.scrollTop = this.#seenTop;
+    if (this.#isHidden) this.#scroller.scrollTop = this.#hand.top;
     let isChanged = this.#isHidden;
     this.#isHidden = false;
     for (const { target, borderBoxSize } of entries) {
       const row = this.#rows.of(target);
       if (!row) isChanged = true;
       else if (row.index >= 0 && target.isConnected) {
-        isChanged = this.#measure(row, borderBoxSize[0].blockSize) || isChanged;
+        isChanged = this.#items.measure(row.index, borderBoxSize[0].blockSize) || isChanged;
       }
     }
     if (!isChanged) return;
@@ -222,48 +195,15 @@ export class VirtualList extends EventTarget {
     this.#schedule();
   }
 
-  #measure({ key, index }, height) {
-    if (this.#heights.get(index) === height) return false;
-    this.#heights.set(index, height);
-    this.#measured.set(key, height);
-    return true;
-  }
-
-  // Items
-
-  #forget() {
-    this.#measured.clear();
-    this.#target = null;
-    this.#isFollowing = true;
-  }
-
-  #move(steps, items) {
-    const anchor = this.#anchor;
-    const anchorKey = this.#keys[anchor.index];
-    let survivor = null;
-    for (let i = anchor.index; i < Math.max(this.#last, anchor.index + 1) && !survivor; i++) {
-      const index = moved(i, steps);
-      if (index >= 0) survivor = { index, y: anchor.y + this.#between(anchor.index, i) };
+  /** The anchor and the rows below it, with their places. */
+  #fromAnchor() {
+    const found = [];
+    let { index, y } = this.#anchor;
+    for (; index < this.#rows.last; index++) {
+      found.push({ index, y });
+      y += this.#heights.get(index);
     }
-    for (const { at, removed, added } of steps) {
-      const news = items.slice(at, at + added);
-      const keys = news.map((item) => this.#key(item));
-      const heights = news.map((item, i) => this.#measured.get(keys[i]) ?? this.#estimate(item));
-      this.#heights.splice(at, removed, heights);
-      this.#keys = spliced(this.#keys, at, removed, keys);
-      this.#items = spliced(this.#items, at, removed, news);
-      if (this.#first >= at + removed) this.#first += added - removed;
-      if (this.#last >= at + removed) this.#last += added - removed;
-    }
-    this.#rows.move((index) => moved(index, steps));
-    const again = survivor ? -1 : this.#keys.indexOf(anchorKey);
-    const index = again < 0 ? Math.max(0, Math.min(anchor.index, items.length - 1)) : again;
-    this.#anchor = survivor ?? { index, y: anchor.y };
-  }
-
-  /** Px from where one item begins to where the other does. */
-  #between(one, other) {
-    return this.#heights.offset(other) - this.#heights.offset(one);
+    return found;
   }
 
   // Drawing: once a frame
@@ -276,7 +216,7 @@ export class VirtualList extends EventTarget {
     const { clientHeight, clientTop, scrollTop } = this.#scroller;
     const edge = this.#scroller.getBoundingClientRect().top + clientTop;
     const start = this.#list.getBoundingClientRect().top - edge + scrollTop;
-    return { top: scrollTop, height: clientHeight, start, spare: SPARE_ROWS };
+    return { top: scrollTop, height: clientHeight, start };
   }
 
   #draw() {
@@ -284,102 +224,82 @@ export class VirtualList extends EventTarget {
     const view = this.#look();
     if (!view.height) return;
     this.#notice(view);
+    if (this.#target) this.#target.index = this.#items.keys.indexOf(this.#target.key);
+    if (this.#target?.index < 0) this.#target = null; // gone since
+    this.#spare = SPARE_ROWS;
     let isReady = false;
     for (let pass = 0; pass < PASSES && !isReady; pass++) isReady = !this.#show(view);
     this.#settle(view);
-    if (!isReady || view.spare < SPARE_ROWS) this.#schedule();
+    if (!isReady || this.#spare < SPARE_ROWS) this.#schedule();
   }
 
   /** Takes in how far somebody has scrolled. */
   #notice(view) {
-    const way = view.top - this.#seenTop;
+    const way = view.top - this.#hand.top;
     if (!way) return;
     const gap = this.#scroller.scrollHeight - view.top - view.height;
-    this.#seenTop = view.top;
+    this.#hand.top = view.top;
     this.#isUpward = way < 0;
     this.#isFollowing = way > 0 ? gap <= AT_END : gap < 2;
     this.#isGrown ||= gap < 2; // by estimates; this makes it the true end
-    const y = this.#viewTop(view, true);
-    const isNear = y + view.height > this.#heights.offset(this.#first) &&
-      y < this.#heights.offset(this.#last);
-    // After a leap nothing is in view that has to stay.
-    if (!isNear) this.#anchor = { index: 0, y: view.start };
+    const y = this.#place(view);
+    const start = this.#heights.offset(this.#rows.first);
+    const isLeap = y + view.height <= start || y >= this.#heights.offset(this.#rows.last);
+    // Nothing that was in view has to stay then.
+    if (isLeap) this.#anchor = { index: 0, y: view.start };
     this.#pick(view);
   }
 
   /** Makes the first item of which the beginning is in view the anchor, or else the first in view. */
-  #pick(view) {
-    const y = this.#viewTop(view, true);
+  #pick({ top, height }) {
+    const y = this.#place({ top });
     let index = Math.max(0, this.#heights.indexAt(y));
     const next = this.#heights.offset(index + 1);
     const isCut = this.#heights.offset(index) < y && index + 1 < this.#heights.length;
-    const isUsed = this.node(this.#keys[index])?.contains(document.activeElement);
-    if (isCut && !isUsed && next < y + view.height / 2) index++;
+    const isUsed = this.node(this.#items.keys[index])?.contains(document.activeElement);
+    if (isCut && !isUsed && next < y + height / 2) index++;
     const { index: old, y: at } = this.#anchor;
-    this.#anchor = { index, y: at + this.#between(old, index) };
+    this.#anchor = { index, y: at + this.#items.between(old, index) };
   }
 
-  /** Where the view begins, or is to, px from the first item. */
-  #viewTop({ top, height }, isNow = false) {
-    const end = this.#heights.total - height;
-    const now = top - this.#anchor.y + this.#heights.offset(this.#anchor.index);
-    if (isNow) return now;
-    if (this.#target) {
-      const index = this.#keys.indexOf(this.#target.key);
-      const y = this.#heights.offset(index);
-      return Math.max(0, Math.min(y - this.#inset(index, height, y - now), end));
-    }
-    return this.#isFollowing && this.#isGrown ? Math.max(0, end) : now;
+  /** Where the view begins, px from the first item. */
+  #place({ top }) {
+    return top - this.#anchor.y + this.#heights.offset(this.#anchor.index);
   }
 
-  /** How far below the top of the view the target is to be. */
-  #inset(index, height, now) {
-    const room = Math.max(0, height - this.#heights.get(index));
-    const { block } = this.#target;
-    if (block === "nearest") return Math.max(0, Math.min(now, room));
-    return { top: Infinity, start: 0, center: room / 2, end: room }[block];
+  /** Where it is to begin. */
+  #goal(view) {
+    const end = Math.max(0, this.#heights.total - view.height);
+    const now = this.#place(view);
+    if (!this.#target) return this.#isFollowing && this.#isGrown ? end : now;
+    const { block, index } = this.#target;
+    const y = this.#heights.offset(index);
+    const room = Math.max(0, view.height - this.#heights.get(index));
+    const nearest = Math.max(0, Math.min(y - now, room));
+    const below = { top: Infinity, start: 0, center: room / 2, end: room, nearest }[block];
+    return Math.max(0, Math.min(y - below, end));
   }
 
   /** Has the rows in the document that it takes now. Gives whether any had to be measured. */
   #show(view) {
-    const [first, last] = this.#range(this.#viewTop(view), view);
-    const isSame = first === this.#first && last === this.#last;
-    if (isSame && !this.#isChanged) return false;
-    const fresh = this.#rows.show(this.#items, this.#keys, first, last, this.#isChanged);
+    const at = { y: this.#goal(view), height: view.height };
+    const rows = this.#rows;
+    const { first, last, spare } = spanFor(this.#heights, at, rows, this.#spare, this.#isUpward);
+    this.#spare = spare;
+    const isChanged = this.#isChanged;
+    if (first === rows.first && last === rows.last && !isChanged) return false;
+    const fresh = rows.show(this.#items, first, last, isChanged);
     this.#isChanged = false;
-    this.#first = first;
-    this.#last = last;
     this.#pad(Math.max(0, this.#space(view))); // lest the browser finds less to scroll
     const heights = fresh.map(({ node }) => node.getBoundingClientRect().height);
-    fresh.forEach((row, i) => this.#measure(row, heights[i]));
+    const news = fresh.filter((row, i) => this.#items.measure(row.index, heights[i]));
+    this.#isGrown ||= isChanged && news.length > 0;
     return fresh.length > 0;
-  }
-
-  #range(y, view) {
-    const length = this.#heights.length;
-    if (!length) return [0, 0];
-    const around = (viewports) => [
-      this.#heights.indexAt(y - viewports * view.height),
-      this.#heights.indexAt(y + (1 + viewports) * view.height) + 1,
-    ];
-    const must = around(MUST);
-    const want = around(WANT);
-    const keep = around(KEEP);
-    let [first, last] = must;
-    if (this.#first < last && this.#last > first) {
-      first = Math.min(first, Math.max(this.#first, keep[0]));
-      last = Math.max(last, Math.min(this.#last, keep[1]));
-    }
-    for (; view.spare && (first > want[0] || last < want[1]); view.spare--) {
-      if (first > want[0] && (this.#isUpward || last >= want[1])) first--;
-      else last++;
-    }
-    return [first, last];
   }
 
   /** The space above the rows that leaves the anchor where it is. */
   #space({ start }) {
-    return this.#anchor.y - start - this.#between(this.#first, this.#anchor.index);
+    return this.#anchor.y - start - this.#items.between(this.#rows.first, this.#anchor.index);
   }
 
   /** Puts all in its place, now that the rows are there and measured. */
@@ -387,19 +307,17 @@ export class VirtualList extends EventTarget {
     const { top, height, start } = view;
     const target = this.#target;
     const isToEnd = !target && this.#isFollowing && this.#isGrown;
-    const truth = this.#heights.offset(this.#first);
+    const truth = this.#heights.offset(this.#rows.first);
     let to = top;
     if (target) {
-      to = start + this.#viewTop(view);
-      const index = this.#keys.indexOf(target.key);
-      this.#anchor = { index, y: start + this.#heights.offset(index) };
-      if (target.block === "top") to = 0;
+      to = target.block === "top" ? 0 : start + this.#goal(view);
+      this.#anchor = { index: target.index, y: start + this.#heights.offset(target.index) };
     } else if (isToEnd) {
-      this.#anchor = { index: this.#first, y: start + truth };
+      this.#anchor = { index: this.#rows.first, y: start + truth };
     } else {
       const space = this.#space(view);
-      const isTight = space < 0 || this.#first === 0 || top - start < height;
-      if (isTight || !this.#isMoving) {
+      const isTight = space < 0 || this.#rows.first === 0 || top - start < height;
+      if (isTight || !this.#hand.isMoving) {
         // Whole px, as `scrollTop` may have no others; the rest stays in the space.
         const less = Math.ceil(truth - space);
         this.#anchor.y += less;
@@ -415,9 +333,9 @@ export class VirtualList extends EventTarget {
   }
 
   #land(view, target, isToEnd) {
-    const { height, start } = view;
+    const { height } = view;
     const { scrollHeight, scrollTop: top } = this.#scroller;
-    this.#seenTop = top;
+    this.#hand.top = top;
     const gap = scrollHeight - top - height;
     this.#atEnd = gap <= AT_END;
     if (target) {
@@ -428,16 +346,15 @@ export class VirtualList extends EventTarget {
     if (isToEnd || offset < -this.#heights.get(this.#anchor.index) || offset > height) {
       this.#pick({ top, height });
     }
-    const y = this.#viewTop({ top, height }, true);
-    const keyAt = (place) => this.#keys[this.#heights.indexAt(place)] ?? null;
+    const y = this.#place({ top });
     this.dispatchEvent(
       new CustomEvent("scroll", {
         detail: {
           atEnd: this.#atEnd,
           nearStart: y < NEAR * height,
           nearEnd: this.#heights.total - y - height < NEAR * height,
-          firstKey: keyAt(y),
-          lastKey: keyAt(y + height - 1),
+          firstKey: this.#items.keyAt(y),
+          lastKey: this.#items.keyAt(y + height - 1),
         },
       }),
     );
@@ -452,19 +369,16 @@ export class VirtualList extends EventTarget {
   }
 
   #pad(above) {
-    const below = Math.max(0, this.#heights.total - this.#heights.offset(this.#last));
+    const used = above + this.#items.between(this.#rows.first, this.#rows.last);
+    const truth = Math.max(0, this.#heights.total - this.#heights.offset(this.#rows.last));
+    // A scrollbar that is dragged must not change: browsers ignore the hand then.
+    const same = this.#extent - used;
+    const isSame = this.#hand.isMoving && this.#rows.last < this.#heights.length;
+    const below = isSame && same >= Math.min(truth, ENOUGH) ? same : truth;
+    this.#extent = used + below;
     const { style } = this.#list;
     if (style.paddingTop !== `${above}px`) style.paddingTop = `${above}px`;
     if (style.paddingBottom !== `${below}px`) style.paddingBottom = `${below}px`;
-    this.#rows.placeAway((index) => above + this.#between(this.#first, index));
+    this.#rows.placeAway((index) => above + this.#items.between(this.#rows.first, index));
   }
-}
-
-/** Array's splice, of any number of items. */
-function spliced(array, at, removed, added) {
-  if (added.length < 10_000) {
-    array.splice(at, removed, ...added);
-    return array;
-  }
-  return array.slice(0, at).concat(added, array.slice(at + removed));
 }

@@ -11,7 +11,7 @@ const TICK_MS = 100;
 const BITS_PER_SECOND = 32_000; // Opus: speech as good as it gets
 const TYPES = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
 const REFUSALS = { NotAllowedError: "voiceRefused", NotFoundError: "voiceNoMicrophone" };
-const SHOWN = 60; // bars of the last seconds
+const BAR_PX = 6;
 
 /**
  * One recording. Events: `level`, ten times a second; `ended`, when it stopped by itself, at its
@@ -162,8 +162,9 @@ export function recordVoice(container, { limit, signal } = {}) {
     });
     send.addEventListener("click", async () => end(await recorder.stop()), { once: true });
     recorder.addEventListener("level", () => {
-      const last = recorder.levels.slice(-SHOWN).map((level) => level * 100);
-      drawWave(wave, [...Array(SHOWN - last.length).fill(0), ...last]);
+      const shown = Math.max(1, Math.floor(wave.clientWidth / BAR_PX));
+      const last = recorder.levels.slice(-shown).map((level) => level * 100);
+      drawWave(wave, [...Array(shown - last.length).fill(0), ...last]);
       time.textContent = clockTime(recorder.elapsed);
     });
     recorder.addEventListener("ended", () => {

@@ -19,7 +19,8 @@ export function peaksOf(levels, count = BARS) {
     peaks.push(most);
   }
   const loudest = Math.max(...peaks) || 1;
-  return peaks.map((peak) => Math.round((peak / loudest) * 100));
+  // The root, as ears hear it: soft speech beside a loud clap is still to be seen.
+  return peaks.map((peak) => Math.round(Math.sqrt(peak / loudest) * 100));
 }
 
 /** An `<svg>` of bars in the colour of the text; `drawWave` draws on it. */
