@@ -180,8 +180,14 @@ function openFarewell(client, me) {
     submit: async ({ password, word: typed }, mark) => {
       if (!password) return mark({ password: t("errorMissing") });
       if (typed !== word) return mark({ word: t("profile.nameDiffers", { name: word }) });
-      await client.request("DELETE", "/api/me", { password });
-      await client.logout();
+      client.stop(); // the end of the connection is not to come before the wish to leave
+      try {
+        await client.request("DELETE", "/api/me", { password });
+      } catch (error) {
+        client.start();
+        throw error;
+      }
+      await client.logout(); // and forgets what this browser has kept
     },
   });
   const dialog = openDialog({ title: t("profile.delete"), className: "question" });
