@@ -358,7 +358,7 @@ export default {
   "profile.nickname": "Name that others see",
   "profile.memo": "About me",
   "profile.sex": "Gender, in your own words",
-  "profile.usernameHint": "Your XMPP address begins with it: {jid}. A new username is a new address.",
+  "profile.usernameHint": "Your XMPP address begins with it: a new username is a new address.",
   "profile.mobile": "Mobile number",
   "profile.mobileHint": "With country code. Who knows the whole number finds you by it.",
   "profile.errorMobile": "A plus sign and 7 to 15 digits are needed.",

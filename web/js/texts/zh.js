@@ -357,7 +357,7 @@ export default {
   "profile.nickname": "昵称（别人看到的名字）",
   "profile.memo": "个人简介",
   "profile.sex": "性别（可自行描述）",
-  "profile.usernameHint": "XMPP 地址以它开头：{jid}。换用户名就是换地址。",
+  "profile.usernameHint": "XMPP 地址以它开头，换用户名就是换地址。",
   "profile.mobile": "手机号码",
   "profile.mobileHint": "须带国家代码。知道完整号码的人可以用它找到你。",
   "profile.errorMobile": "须为加号和 7 至 15 位数字。",
