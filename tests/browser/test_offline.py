@@ -154,6 +154,8 @@ def shows_itself(page: Page) -> None:
 def test_page_opens_without_a_network(context: BrowserContext, one_node: Node) -> None:
     """With scripts and styles, all modules that there are, in a tab that is new."""
     first = open_page(context, one_node)
+    # The files may be kept for ever, so without this the browser itself would have them.
+    context.new_cdp_session(first).send("Network.clearBrowserCache")
     context.set_offline(True)
     first.reload()
     shows_itself(first)
@@ -207,6 +209,7 @@ def test_open_tab_keeps_its_version_over_upgrades(context: BrowserContext, serve
     update(new, second)
     third = upgrade(served, "three")
     update(new, third)
+    context.new_cdp_session(new).send("Network.clearBrowserCache")
     assert new.evaluate(CACHES) == sorted(f"tandem-{one}" for one in (first, second, third))
     assert new.evaluate("(path) => fetch(path).then((one) => one.status)", "/js/late.js") == 200
     assert import_late(old) == "one"
