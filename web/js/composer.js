@@ -6,7 +6,6 @@ import { el, iconButton, loadStyle, loadWidget, tell } from "./dom.js";
 import { errorText, fullTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
-import { Mentions } from "./mentions.js";
 
 const SHOW_COUNT = 500; // characters left when the counter appears
 const DRAFT_MS = 1500; // after the last key a draft is kept on the server
@@ -24,7 +23,7 @@ export class Composer {
   #draftTimer;
   #recording = false;
   #trays = new Map(); // conversation's key → files that wait there
-  #mentions;
+  #mentions = null; // in groups
   #text = el("textarea", { rows: 1, id: "text" });
   #above = el("div", { className: "composer-above", hidden: true });
   #count = el("span", { className: "composer-count", role: "status", hidden: true });
@@ -37,7 +36,6 @@ export class Composer {
     this.#app = app;
     this.#client = app.client;
     this.#acts = acts;
-    this.#mentions = new Mentions(app, this.#text, this.node);
     this.node.append(this.#above, this.#trayPlace, this.#count, this.#line, this.#voicePlace, this.#barred);
     this.translate();
     this.#line.addEventListener("submit", (event) => {
@@ -70,17 +68,25 @@ export class Composer {
     this.#conversation = conversation;
     this.#context = null;
     this.#text.value = conversation.draft;
-    this.#mentions.enter(conversation);
+    if (conversation.chat === GROUP) this.#startMentions();
+    this.#mentions?.enter(conversation);
     this.#trayPlace.replaceChildren(this.#trays.get(conversation.key)?.node ?? "");
     this.#showContext();
     this.#typedLooks();
+  }
+
+  async #startMentions() {
+    if (this.#mentions) return;
+    const { Mentions } = await import("./mentions.js");
+    this.#mentions ??= new Mentions(this.#app, this.#text, this.node);
+    if (this.#conversation) this.#mentions.enter(this.#conversation);
   }
 
   leave() {
     this.#keepDraft();
     if (this.#conversation && this.#text.value) this.#client.typing(this.#conversation, false);
     this.#conversation = null;
-    this.#mentions.close();
+    this.#mentions?.close();
   }
 
   /** What may have changed: a draft from another device, the right to speak. */
@@ -148,7 +154,7 @@ export class Composer {
   #key(event) {
     // Enter that picks a word in an input method (Chinese, Japanese …) is not ours.
     if (event.isComposing || event.keyCode === 229) return;
-    if (this.#mentions.handleKey(event)) return;
+    if (this.#mentions?.handleKey(event)) return;
     const { enterSends } = this.#app.preferences;
     const isSend = event.key === "Enter" && (enterSends ? !event.shiftKey : event.ctrlKey || event.metaKey);
     if (isSend) {
@@ -162,7 +168,7 @@ export class Composer {
 
   #typed() {
     this.#typedLooks();
-    this.#mentions.update();
+    this.#mentions?.update();
     if (this.#context?.kind === "edit") return;
     if (this.#text.value) this.#client.typing(this.#conversation);
     clearTimeout(this.#draftTimer);
@@ -197,7 +203,7 @@ export class Composer {
       if (text !== content) this.#client.edit(conversation, id, text);
       this.#text.value = conversation.draft;
     } else {
-      const at = this.#mentions.mentioned(text);
+      const at = this.#mentions?.mentioned(text) ?? [];
       const ref = this.#takeReply();
       const more = { ...(ref && { ref }), ...(at.length && { at }) };
       this.#client.send(conversation, { content: text, ...more });
