@@ -7,7 +7,6 @@ import { Drafts } from "./drafts.js";
 import { errorText, fullTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
-import { Mentions } from "./mentions.js";
 
 const SHOW_COUNT = 500; // characters left when the counter appears
 const DRAFT_MS = 1500; // after the last key a draft is kept on the server
@@ -27,7 +26,7 @@ export class Composer {
   #draftTimer;
   #recording = false;
   #trays = new Map(); // conversation's key → files that wait there
-  #mentions;
+  #mentions = null; // in groups
   #text = el("textarea", { rows: 1, id: "text" });
   #above = el("div", { className: "composer-above", hidden: true });
   #count = el("span", { className: "composer-count", role: "status", hidden: true });
@@ -41,7 +40,6 @@ export class Composer {
     this.#client = app.client;
     this.#drafts = new Drafts(app.client);
     this.#acts = acts;
-    this.#mentions = new Mentions(app, this.#text, this.node);
     this.node.append(this.#above, this.#trayPlace, this.#count, this.#line, this.#voicePlace, this.#barred);
     this.translate();
     this.#line.addEventListener("submit", (event) => {
@@ -74,17 +72,25 @@ export class Composer {
     this.#conversation = conversation;
     this.#context = null;
     this.#draft = this.#text.value = this.#drafts.of(conversation);
-    this.#mentions.enter(conversation);
+    if (conversation.chat === GROUP) this.#startMentions();
+    this.#mentions?.enter(conversation);
     this.#trayPlace.replaceChildren(this.#trays.get(conversation.key)?.node ?? "");
     this.#showContext();
     this.#typedLooks();
+  }
+
+  async #startMentions() {
+    if (this.#mentions) return;
+    const { Mentions } = await import("./mentions.js");
+    this.#mentions ??= new Mentions(this.#app, this.#text, this.node);
+    if (this.#conversation) this.#mentions.enter(this.#conversation);
   }
 
   leave() {
     this.#keepDraft();
     if (this.#conversation && this.#text.value) this.#client.typing(this.#conversation, false);
     this.#conversation = null;
-    this.#mentions.close();
+    this.#mentions?.close();
   }
 
   /** What may have changed: a draft from another device, the right to speak. */
@@ -153,7 +159,7 @@ export class Composer {
   #key(event) {
     // Enter that picks a word in an input method (Chinese, Japanese …) is not ours.
     if (event.isComposing || event.keyCode === 229) return;
-    if (this.#mentions.handleKey(event)) return;
+    if (this.#mentions?.handleKey(event)) return;
     const { enterSends } = this.#app.preferences;
     const isSend = event.key === "Enter" && (enterSends ? !event.shiftKey : event.ctrlKey || event.metaKey);
     if (isSend) {
@@ -167,7 +173,7 @@ export class Composer {
 
   #typed() {
     this.#typedLooks();
-    this.#mentions.update();
+    this.#mentions?.update();
     if (this.#context?.kind === "edit") return;
     if (this.#text.value) this.#client.typing(this.#conversation);
     clearTimeout(this.#draftTimer);
@@ -202,7 +208,7 @@ export class Composer {
       if (text !== content) this.#client.edit(conversation, id, text);
       this.#text.value = this.#draft;
     } else {
-      const at = this.#mentions.mentioned(text);
+      const at = this.#mentions?.mentioned(text) ?? [];
       const ref = this.#takeReply();
       const more = { ...(ref && { ref }), ...(at.length && { at }) };
       this.#client.send(conversation, { content: text, ...more });

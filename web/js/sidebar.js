@@ -7,7 +7,6 @@ import { arrange, button, coalesced, el, iconButton, tell } from "./dom.js";
 import { shortTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { language, t } from "./i18n.js";
-import { conversationMenu } from "./menus.js";
 
 const PATIENCE_MS = 600; // a connection made faster than this is not worth a word
 const PREVIEW_CHARS = 160;
@@ -49,7 +48,7 @@ export class Sidebar {
       const key = event.target.closest("li")?.dataset.key;
       if (!key) return;
       event.preventDefault();
-      conversationMenu(app, key, { x: event.clientX, y: event.clientY });
+      app.openMenuOf(key, { x: event.clientX, y: event.clientY });
     });
     this.#build();
   }
@@ -216,7 +215,7 @@ export class Sidebar {
   #newRow(key) {
     const link = el("a", { className: "row conversation", href: `#/${key}`, draggable: false });
     const more = iconButton("ellipsis-vertical", "more", { className: "icon row-more", tabIndex: -1 });
-    more.addEventListener("click", () => conversationMenu(this.#app, key, more));
+    more.addEventListener("click", () => this.#app.openMenuOf(key, more));
     const node = el("li", {}, link, more);
     node.dataset.key = key;
     return node;

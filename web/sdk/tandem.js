@@ -12,7 +12,6 @@ import { Session } from "./session.js";
 import { Shelf } from "./shelf.js";
 import { defaultStore, defaultTokens } from "./store.js";
 import { Link } from "./tabs.js";
-import { upload } from "./upload.js";
 
 export { Refusal } from "./connection.js";
 export { CONTENT_CHARS, GROUP, SINGLE, cleanText, isMessage, keyOf } from "./protocol.js";
@@ -383,7 +382,8 @@ export class Tandem extends EventTarget {
     this.#hints.setPresence(state, memo);
   }
 
-  upload(file, options) {
+  async upload(file, options) {
+    const { upload } = await import("./upload.js");
     return upload(this.#session, file, options);
   }
 
