@@ -475,7 +475,7 @@ export default {
   voiceAsking: "Please allow the microphone…",
   voiceCancel: "Discard the recording",
   voiceSend: "Send the recording",
-  voiceLimit: "That is as long as it can be.",
+  voiceEnded: "The recording has ended.",
   voiceRefused: "The microphone is not allowed. Allow it for this page in the browser’s settings.",
   voiceNoMicrophone: "No microphone was found.",
   voiceUnsupported: "This browser cannot record here. Recording needs a current browser and HTTPS.",

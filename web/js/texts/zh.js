@@ -474,7 +474,7 @@ export default {
   voiceAsking: "请允许使用麦克风…",
   voiceCancel: "丢弃录音",
   voiceSend: "发送录音",
-  voiceLimit: "已达到最长时间。",
+  voiceEnded: "录音已结束。",
   voiceRefused: "未获准使用麦克风，请在浏览器设置中允许本页使用。",
   voiceNoMicrophone: "没有找到麦克风。",
   voiceUnsupported: "此浏览器无法在这里录音。录音需要较新的浏览器和 HTTPS。",

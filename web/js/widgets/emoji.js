@@ -224,7 +224,7 @@ class Picker {
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const taken = () => event.preventDefault();
     if (key === "Escape") {
-      taken(); // or it would only empty the field
+      taken(); // a dialog around it stays open
       event.stopPropagation();
       this.close();
     } else if (target === this.#search) {
