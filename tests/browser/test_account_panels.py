@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from server import __version__
 from tests.support.axe import violations
 from tests.support.browser import CHROMIUM, People, Person, until
 from tests.support.eventually import eventually
@@ -310,6 +311,9 @@ async def test_theme_and_language_change_at_once(node: Node, people: People) -> 
     await expect(page.locator("#sidebar .me")).to_be_visible()
     assert await page.evaluate(ground) == dark
     settings = await open_panel(page, "设置")
+    await settings.get_by_role("button", name="关于").click()
+    await expect(page.locator("dialog.question")).to_contain_text(f"版本 {__version__}")
+    await page.keyboard.press("Escape")
     await settings.get_by_text("跟随系统").click()
     assert await page.evaluate(ground) == light
     await page.emulate_media(color_scheme="dark")

@@ -54,8 +54,8 @@ function fieldError(error, name) {
 
 /**
  * A form. `fields`: name → `{label, hint, isLong, …}`, the rest being properties of the input.
- * `submit(values, mark)` gets the texts; `mark({name: text})` says what is wrong with fields, which a
- * refusal by the server does by itself. What `submit` throws is told under the fields.
+ * `submit(values, mark)` gets the texts; `mark({name: text})` says what is wrong with fields. What
+ * `submit` throws is told beside the fields that the server named, else below all of them.
  */
 export function fieldForm({ fields, confirm, isDanger = false, submit }) {
   const inputs = {};
