@@ -108,6 +108,5 @@ function enter() {
   byId("chat").hidden = false;
   route();
   client.start();
-  app.contacts.load();
   import("./notifications.js").then(({ Notifier }) => new Notifier(app));
 }
