@@ -22,12 +22,12 @@ from tests.support.browser import Chromium, People, Person, connected, until
 from tests.support.json_client import PASSWORD, JsonClient
 from tests.support.node import Node
 
-USERNAME = "[autocomplete=username]"
-SECRET = "[type=password]"
-LINES = "#conversations a"
+USERNAME = "#entrance-form [name=username]"
+SECRET = "#entrance-form [name=password]"
+LINES = "#sidebar .conversation"
 """The lines of the list of conversations; their text begins with the name or holds it."""
 COMPOSER = "#text"
-MESSAGES = "#messages .message"
+MESSAGES = "#thread .message"
 CONVERSATION = "/#/10/{id}"
 """The address of a conversation with a user."""
 KEPT_STORAGE = "local_storage"
@@ -226,7 +226,9 @@ async def first_visits(people: People, node: Node, runs: Runs, count: int) -> No
     reader = await JsonClient.register(node, "visitor")
     [speaker] = await chatty(node, reader, 1)
     for _ in range(count):
-        stranger = await people.come(node, direct=True)
+        stranger = await people.come(node, "/icon.svg", direct=True)  # nothing of the page
+        stranger.forgive("favicon.ico")
+        await stranger.page.close()
         await first_visit(stranger, "/", [USERNAME], runs, "signed out")
         await stranger.context.close()
     member = await people.come(node, direct=True)

@@ -1,113 +1,47 @@
-// Where the page begins: it shows the entrance or the chat, and opens what the address names.
+// Where the page begins: it shows the entrance or the chat, whose modules are loaded when it is
+// known which of them it is.
 
-import { GROUP, SINGLE, Tandem, keyOf } from "../sdk/tandem.js";
-import { Contacts } from "./contacts.js";
-import { notify } from "./dialog.js";
-import { byId } from "./dom.js";
-import { Entrance } from "./entrance.js";
-import { Groups } from "./groups.js";
+import { Tandem } from "../sdk/tandem.js";
 import { startLanguage, t } from "./i18n.js";
 import { Preferences } from "./preferences.js";
-import { Sidebar } from "./sidebar.js";
-import { Thread } from "./thread.js";
 
 const NOTE = "tandem:note"; // what the entrance has to say after the reload that ends a login
-const CONVERSATION = /^#\/(10|11)\/([1-9]\d{0,15})(?:\/([1-9]\d{0,15}))?$/;
-const INVITATION = /^#\/join\/([\w-]{1,64})$/;
 
 const preferences = new Preferences(localStorage);
 preferences.startTheme();
 const client = new Tandem();
 client.on("outdated", () => location.reload());
-await startLanguage();
-byId("splash").remove();
-navigator.serviceWorker?.register("/sw.js").catch(() => {});
-if (client.user) {
-  enter();
-} else {
+client.on("ended", ({ wished }) => {
+  if (!wished) sessionStorage.setItem(NOTE, "loggedOutElsewhere");
+  // Nothing of the last user stays in the page.
+  history.replaceState(null, "", "/");
+  location.reload();
+});
+if (client.user) await openChat();
+else await openEntrance();
+addEventListener("load", keepOffline);
+if (document.readyState === "complete") keepOffline();
+
+async function openEntrance() {
+  const [{ Entrance }] = await Promise.all([import("./entrance.js"), startLanguage()]);
   const note = sessionStorage.getItem(NOTE);
   sessionStorage.removeItem(NOTE);
-  new Entrance(client, () => {
-    byId("entrance").hidden = true;
-    enter();
-  }).show(note ? t(note) : "");
+  const entrance = new Entrance(client, async () => {
+    await openChat();
+    entrance.hide();
+  });
+  entrance.show(note ? t(note) : "");
+  document.getElementById("splash").remove();
 }
 
-function enter() {
-  const app = { client, preferences, contacts: new Contacts(client), groups: new Groups(client) };
-  Object.assign(app, { go, nameOf, openPanel });
-  const sidebar = new Sidebar(app);
-  const thread = new Thread(app);
-  let opened = null;
+async function openChat() {
+  client.start(); // it connects while the rest is loaded
+  const [{ startChat }] = await Promise.all([import("./chat.js"), startLanguage()]);
+  startChat(client, preferences);
+  document.getElementById("splash")?.remove();
+}
 
-  /** What this user calls a conversation. */
-  function nameOf({ chat, dstid, name }) {
-    if (chat === GROUP) return name || String(dstid);
-    if (dstid === client.user.id) return t("notes");
-    const person = client.person(dstid);
-    if (person?.deleted) return t("deletedAccount");
-    return person ? client.nameOf(dstid) : name || String(dstid);
-  }
-
-  /** Opens a conversation by its key, at a message if a seq is given; null: none. */
-  function go(key, seq = 0) {
-    const wanted = key ? `#/${key}${seq ? `/${seq}` : ""}` : "#/";
-    if (location.hash === wanted) route();
-    else location.hash = wanted;
-  }
-
-  /** Opens a panel of js/panels, which is loaded when it is first needed. */
-  async function openPanel(name, detail) {
-    try {
-      const panel = await import(`./panels/${name}.js`);
-      return await panel.open(app, detail);
-    } catch (error) {
-      if (!/import|fetch/i.test(error?.message ?? "")) throw error;
-      notify(t("errorLoad"), { isError: true }); // the network is away, or the server has a new page
-      return undefined;
-    }
-  }
-
-  function route() {
-    const [, code] = INVITATION.exec(location.hash) ?? [];
-    if (code) {
-      history.replaceState(null, "", "#/");
-      openPanel("join", code);
-    }
-    const [, chat, dstid, seq] = CONVERSATION.exec(location.hash) ?? [];
-    let key = chat ? keyOf(Number(chat), Number(dstid)) : null;
-    if (key && !client.conversation(key)) {
-      if (Number(chat) === SINGLE) client.open(SINGLE, Number(dstid));
-      else if (!client.synced) return; // comes again with the list
-      else key = null;
-    }
-    if (key === null && location.hash.length > 2) history.replaceState(null, "", "#/");
-    // The place is gone to once; the address says only which conversation it is from then on.
-    if (seq) history.replaceState(null, "", `#/${key}`);
-    if (key !== opened || seq) {
-      document.body.classList.toggle("in-thread", key !== null);
-      opened = key;
-      sidebar.mark(key);
-      thread.open(key, Number(seq ?? 0));
-    }
-  }
-
-  addEventListener("hashchange", route);
-  client.on("conversations", () => {
-    const isGone = opened && client.synced && !client.conversation(opened);
-    if (isGone) go(null);
-    else if (!opened && location.hash.length > 2) route();
-  });
-  client.on("ended", ({ wished }) => {
-    if (!wished) sessionStorage.setItem(NOTE, "loggedOutElsewhere");
-    // Nothing of the last user stays in the page.
-    history.replaceState(null, "", "/");
-    location.reload();
-  });
-
-  byId("chat").hidden = false;
-  route();
-  client.start();
-  app.contacts.load();
-  import("./notifications.js").then(({ Notifier }) => new Notifier(app));
+/** Not earlier: what the worker loads would hold up the page. */
+function keepOffline() {
+  navigator.serviceWorker?.register("/sw.js").catch(() => {});
 }

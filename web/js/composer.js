@@ -3,10 +3,10 @@
 import { CONTENT_CHARS, GROUP } from "../sdk/tandem.js";
 import { notify, openMenu } from "./dialog.js";
 import { el, iconButton, loadStyle, loadWidget, tell } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { errorText, fullTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
-import { Mentions } from "./mentions.js";
 
 const SHOW_COUNT = 500; // characters left when the counter appears
 const DRAFT_MS = 1500; // after the last key a draft is kept on the server
@@ -21,10 +21,12 @@ export class Composer {
   #acts;
   #conversation = null;
   #context = null; // {kind: "reply" | "edit", message}
+  #drafts;
+  #draft = ""; // as the box last took or kept it; it is untouched while it says the same
   #draftTimer;
   #recording = false;
   #trays = new Map(); // conversation's key → files that wait there
-  #mentions;
+  #mentions = null; // in groups
   #text = el("textarea", { rows: 1, id: "text" });
   #above = el("div", { className: "composer-above", hidden: true });
   #count = el("span", { className: "composer-count", role: "status", hidden: true });
@@ -36,8 +38,8 @@ export class Composer {
   constructor(app, acts) {
     this.#app = app;
     this.#client = app.client;
+    this.#drafts = new Drafts(app.client);
     this.#acts = acts;
-    this.#mentions = new Mentions(app, this.#text, this.node);
     this.node.append(this.#above, this.#trayPlace, this.#count, this.#line, this.#voicePlace, this.#barred);
     this.translate();
     this.#line.addEventListener("submit", (event) => {
@@ -69,26 +71,35 @@ export class Composer {
   enter(conversation) {
     this.#conversation = conversation;
     this.#context = null;
-    this.#text.value = conversation.draft;
-    this.#mentions.enter(conversation);
+    this.#draft = this.#text.value = this.#drafts.of(conversation);
+    if (conversation.chat === GROUP) this.#startMentions();
+    this.#mentions?.enter(conversation);
     this.#trayPlace.replaceChildren(this.#trays.get(conversation.key)?.node ?? "");
     this.#showContext();
     this.#typedLooks();
+  }
+
+  async #startMentions() {
+    if (this.#mentions) return;
+    const { Mentions } = await import("./mentions.js");
+    this.#mentions ??= new Mentions(this.#app, this.#text, this.node);
+    if (this.#conversation) this.#mentions.enter(this.#conversation);
   }
 
   leave() {
     this.#keepDraft();
     if (this.#conversation && this.#text.value) this.#client.typing(this.#conversation, false);
     this.#conversation = null;
-    this.#mentions.close();
+    this.#mentions?.close();
   }
 
   /** What may have changed: a draft from another device, the right to speak. */
   update(conversation) {
     this.#conversation = conversation;
-    const isIdle = document.activeElement !== this.#text && !this.#context && !this.#draftTimer;
-    if (isIdle && conversation.draft !== this.#text.value) {
-      this.#text.value = conversation.draft;
+    const draft = this.#drafts.of(conversation);
+    const isUntouched = !this.#context && this.#text.value === this.#draft;
+    if (isUntouched && draft !== this.#draft) {
+      this.#draft = this.#text.value = draft;
       this.#typedLooks();
     }
     const { chat, dstid } = conversation;
@@ -114,7 +125,7 @@ export class Composer {
   /** Leaves a reply or an edit; else does `otherwise`. */
   cancelOr(otherwise) {
     if (!this.#context) return otherwise();
-    if (this.#context.kind === "edit") this.#text.value = this.#conversation.draft;
+    if (this.#context.kind === "edit") this.#text.value = this.#draft;
     this.#setContext(null);
     this.#typedLooks();
     return undefined;
@@ -148,7 +159,7 @@ export class Composer {
   #key(event) {
     // Enter that picks a word in an input method (Chinese, Japanese …) is not ours.
     if (event.isComposing || event.keyCode === 229) return;
-    if (this.#mentions.handleKey(event)) return;
+    if (this.#mentions?.handleKey(event)) return;
     const { enterSends } = this.#app.preferences;
     const isSend = event.key === "Enter" && (enterSends ? !event.shiftKey : event.ctrlKey || event.metaKey);
     if (isSend) {
@@ -162,7 +173,7 @@ export class Composer {
 
   #typed() {
     this.#typedLooks();
-    this.#mentions.update();
+    this.#mentions?.update();
     if (this.#context?.kind === "edit") return;
     if (this.#text.value) this.#client.typing(this.#conversation);
     clearTimeout(this.#draftTimer);
@@ -195,9 +206,9 @@ export class Composer {
     if (context?.kind === "edit") {
       const { id, content } = context.message;
       if (text !== content) this.#client.edit(conversation, id, text);
-      this.#text.value = conversation.draft;
+      this.#text.value = this.#draft;
     } else {
-      const at = this.#mentions.mentioned(text);
+      const at = this.#mentions?.mentioned(text) ?? [];
       const ref = this.#takeReply();
       const more = { ...(ref && { ref }), ...(at.length && { at }) };
       this.#client.send(conversation, { content: text, ...more });
@@ -211,17 +222,14 @@ export class Composer {
     this.#text.focus();
   }
 
-  /** What was begun is kept on the server, for this person's other devices too. */
   #keepDraft() {
     clearTimeout(this.#draftTimer);
-    this.#draftTimer = null;
     const conversation = this.#conversation;
     if (!conversation || this.#context?.kind === "edit") return;
     const draft = [...this.#text.value].slice(0, DRAFT_CHARS).join("");
-    if (draft === conversation.draft) return;
-    const { chat, dstid } = conversation;
-    conversation.draft = draft;
-    this.#client.change({ chat, dstid }, { draft }).catch(() => {});
+    if (draft === this.#draft) return;
+    this.#draft = draft;
+    this.#drafts.set(conversation, draft);
   }
 
   #insert(text) {

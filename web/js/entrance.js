@@ -6,7 +6,7 @@ import { chooseLanguage, language, t } from "./i18n.js";
 
 const FIELDS = ["username", "nickname", "password"];
 
-/** The form; `done()` is called once somebody is logged in. */
+/** The form; `done()` is called, and waited for, once somebody is logged in. */
 export class Entrance {
   #registering = false;
   #form = byId("entrance-form");
@@ -43,7 +43,7 @@ export class Entrance {
     }
     password.value = "";
     tell(byId("entrance-note"), "");
-    done();
+    await done();
   }
 
   /** Shows the form; `note` says why, if that needs saying. */
@@ -51,6 +51,10 @@ export class Entrance {
     byId("entrance").hidden = false;
     tell(byId("entrance-note"), note);
     this.#form.elements.username.focus();
+  }
+
+  hide() {
+    byId("entrance").hidden = true;
   }
 
   #render() {

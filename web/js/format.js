@@ -46,8 +46,9 @@ export function waitTime(seconds) {
   return t("minutes", { n: Math.ceil(seconds / 60) });
 }
 
-/** A failed call in words (`ApiError`, `Refusal`). Throws what is a bug of ours. */
+/** A failed call in words (`ApiError`, `Refusal`, `WidgetError`). Throws what is a bug of ours. */
 export function errorText(error) {
+  if (error.key) return t(error.key);
   if (error.code !== undefined && error.status === undefined) return refusalText(error.reason);
   if (error.status === undefined) throw error;
   if (error.status === 0) return t("errorNetwork");

@@ -315,7 +315,7 @@ export class MessageRow {
     }
     if (isOwn && place.chat === GROUP) {
       const act = () => this.#app.openPanel("readers", { place, seq });
-      items.push({ shape: "eye", name: "readBy", act });
+      items.push({ shape: "eye", name: "seenBy", act });
     }
     if (this.#canRecall(message)) {
       const act = () => this.#recall(message, media);

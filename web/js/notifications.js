@@ -12,20 +12,17 @@ const OPEN = /^#\/(1[01]\/\d+)/;
 const PREVIEW_CHARS = 200;
 const QUIET_MS = 2000; // a busy group rings no more often than this
 
-/**
- * Whether the browser can notify, and may: `granted`, `denied`, `default` (nobody has asked yet), or
- * `none`.
- */
+/** Whether the browser notifies: `granted`, `denied`, `default` (not asked yet), or `none`. */
 export const permission = () => globalThis.Notification?.permission ?? "none";
 
-/** Asks for leave to notify, which browsers show for a click only; gives what `permission` gives. */
+/** Asks for leave to notify, by a click only; gives what `permission` gives. */
 export async function askPermission(preferences) {
   const answer = await Notification.requestPermission().catch(() => "default");
   if (answer !== "default") preferences.notifications = answer === "granted";
   return answer;
 }
 
-/** Works by itself from its making on. Of several tabs one notifies, if no tab shows the message. */
+/** Works by itself. Of several tabs one notifies, if no tab shows the conversation. */
 export class Notifier {
   #app;
   #title = document.title;
@@ -94,7 +91,8 @@ export class Notifier {
     let note;
     try {
       // One for each conversation: the next message takes the place of the last one's.
-      note = new Notification(nameOf(conversation), { body, tag: key, renotify: true, silent: true });
+      const options = { body, tag: key, renotify: true, silent: true };
+      note = new Notification(nameOf(conversation), options);
     } catch {
       return; // phones show them for service workers only
     }

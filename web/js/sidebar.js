@@ -7,10 +7,10 @@ import { arrange, button, coalesced, el, iconButton, tell } from "./dom.js";
 import { shortTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { language, t } from "./i18n.js";
-import { conversationMenu } from "./menus.js";
 
 const PATIENCE_MS = 600; // a connection made faster than this is not worth a word
 const PREVIEW_CHARS = 160;
+const SIGNS = { online: "eye", away: "moon", dnd: "bell-off", offline: "eye-off" };
 
 export class Sidebar {
   #app;
@@ -19,6 +19,7 @@ export class Sidebar {
   #rows = new Map();
   #open = null;
   #inArchive = false;
+  #presence = "online";
   #statusTimer;
   #me = el("button", { type: "button", className: "me", "aria-haspopup": "menu" });
   #requests = el("span", { className: "count", hidden: true });
@@ -47,7 +48,7 @@ export class Sidebar {
       const key = event.target.closest("li")?.dataset.key;
       if (!key) return;
       event.preventDefault();
-      conversationMenu(app, key, { x: event.clientX, y: event.clientY });
+      app.openMenuOf(key, { x: event.clientX, y: event.clientY });
     });
     this.#build();
   }
@@ -92,7 +93,10 @@ export class Sidebar {
 
   #openOwnMenu() {
     const { openPanel } = this.#app;
+    const status = t("status", { state: t(`presence.${this.#presence}`) });
     openMenu(this.#me, [
+      { shape: "eye", text: status, act: () => this.#openStatusMenu() },
+      null,
       { shape: "user", name: "profile", act: () => openPanel("profile") },
       { shape: "laptop", name: "devices", act: () => openPanel("devices") },
       { shape: "qr-code", name: "xmppApp", act: () => openPanel("xmpp") },
@@ -100,6 +104,21 @@ export class Sidebar {
       null,
       { shape: "log-out", name: "logOut", act: () => this.#logOut() },
     ]);
+  }
+
+  /** What contacts see of this person; until this device goes, which says it for itself only. */
+  #openStatusMenu() {
+    const states = ["online", "away", "dnd", "offline"];
+    const entry = (state) => ({
+      ...{ shape: SIGNS[state], isChecked: state === this.#presence },
+      text: state === "offline" ? t("invisible") : t(`presence.${state}`),
+      act: () => {
+        this.#presence = state;
+        this.#client.setPresence(state);
+        this.#renderOwn();
+      },
+    });
+    openMenu(this.#me, states.map(entry));
   }
 
   async #logOut() {
@@ -127,10 +146,11 @@ export class Sidebar {
     const { id, username } = this.#client.user;
     const person = this.#client.person(id);
     const name = person?.nickname || username || String(id);
-    const looks = JSON.stringify([name, person?.avatar, language]);
+    const presence = this.#presence;
+    const looks = JSON.stringify([name, person?.avatar, presence, language]);
     if (this.#me.dataset.looks !== looks) {
       this.#me.dataset.looks = looks;
-      const picture = avatar(name, { id, url: person?.avatar });
+      const picture = avatar(name, { id, url: person?.avatar, presence });
       this.#me.replaceChildren(picture, el("span", { className: "cut" }, name));
       this.#me.setAttribute("aria-label", t("ownMenu", { name }));
     }
@@ -195,7 +215,7 @@ export class Sidebar {
   #newRow(key) {
     const link = el("a", { className: "row conversation", href: `#/${key}`, draggable: false });
     const more = iconButton("ellipsis-vertical", "more", { className: "icon row-more", tabIndex: -1 });
-    more.addEventListener("click", () => conversationMenu(this.#app, key, more));
+    more.addEventListener("click", () => this.#app.openMenuOf(key, more));
     const node = el("li", {}, link, more);
     node.dataset.key = key;
     return node;

@@ -9,7 +9,6 @@ import { dayName, errorText, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { Items } from "./items.js";
 import { language, t } from "./i18n.js";
-import { conversationMenu } from "./menus.js";
 import { MessageRow } from "./message.js";
 import { VirtualList } from "./widgets/virtual-list.js";
 
@@ -119,6 +118,7 @@ export class Thread {
 
   #enter() {
     const { chat, dstid, timeline, unread, read } = this.#conversation;
+    this.#client.open(chat, dstid); // it is looked at: its timeline is kept whole
     this.#items = new Items(this.#client.user.id);
     this.#timeline = timeline;
     this.#unreadFrom = unread ? read + 1 : Infinity;
@@ -223,7 +223,7 @@ export class Thread {
     const find = iconButton("search", "findHere");
     find.addEventListener("click", () => this.#app.openPanel("search", { chat, dstid }));
     const more = iconButton("ellipsis-vertical", "more", { "aria-haspopup": "menu" });
-    more.addEventListener("click", () => conversationMenu(this.#app, this.#key, more));
+    more.addEventListener("click", () => this.#app.openMenuOf(this.#key, more));
     this.#head.replaceChildren(back, title, find, more);
   }
 

@@ -19,7 +19,7 @@ export async function open(app, { place, seq }) {
   );
   const state = el("div");
   const content = [state, ...lists.map(({ node }) => node)];
-  const dialog = openDialog({ title: t("readBy"), content });
+  const dialog = openDialog({ title: t("seenBy"), content });
   let members = null;
   whileOpen(dialog, [[client, "messages"]], ({ detail }) => detail.key === key && update());
   const read = () => Promise.all([groups.members(place.dstid), client.loadReceipts(place)]);

@@ -61,7 +61,8 @@ class Search {
     label(this.#sender, "find.sender");
     if (this.#place) {
       const name = nameOf(this.#conversation(this.#place.chat, this.#place.dstid));
-      this.#where.append(option("here", t("find.here", { name })), option("", t("find.everywhere")));
+      const here = option("here", t("find.here", { name }));
+      this.#where.append(here, option("", t("find.everywhere")));
     }
     const kinds = Object.entries(KINDS).map(([media, name]) => option(media, t(`find.${name}`)));
     this.#kind.append(option("", t("find.anything")), ...kinds);

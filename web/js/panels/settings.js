@@ -10,6 +10,7 @@ import { linkRow, rowText, section } from "./account-parts.js";
 import { loading } from "./parts.js";
 
 const THEMES = { system: "monitor", light: "sun", dark: "moon" };
+const REFUSED = { denied: "settings.denied", none: "settings.none" };
 const LANGUAGES = { en: "English", zh: "中文" };
 
 /** Opens the settings. */
@@ -42,9 +43,10 @@ function content({ client, openPanel }, { theme, notifications, sound, enterSend
     linkRow("user", "profile", () => openPanel("profile")),
     linkRow("laptop", "devices", () => openPanel("devices")),
     linkRow("qr-code", "xmppApp", () => openPanel("xmpp")),
-    linkRow("info", "settings.about", openAbout),
+    linkRow("info", "settings.about", () => openAbout(client)),
   );
-  const switches = el("div", { className: "list" }, notifications.node, sound.node, enterSends.node);
+  const flags = [notifications, sound, enterSends].map(({ node }) => node);
+  const switches = el("div", { className: "list" }, ...flags);
   return [
     section(t("settings.look"), theme.node, languages().node),
     section(t("settings.messages"), switches),
@@ -87,10 +89,9 @@ function notificationsControl(preferences) {
       else preferences.notifications = value;
       control.refresh();
     },
-    words: () =>
-      t({ denied: "settings.denied", none: "settings.none" }[permission()] ?? "settings.notifyNote"),
+    words: () => t(REFUSED[permission()] ?? "settings.notifyNote"),
   });
-  control.node.querySelector("input").disabled = ["denied", "none"].includes(permission());
+  control.node.querySelector("input").disabled = permission() in REFUSED;
   return control;
 }
 
@@ -123,12 +124,12 @@ function toggle(id, name, { read, write, words }) {
   return { node: el("label", { className: "row toggle" }, text, input), refresh };
 }
 
-function openAbout() {
+function openAbout(client) {
   const version = el("div", { className: "muted" });
   const props = { href: "/api/openapi.json", target: "_blank", rel: "noopener" };
   const api = el("p", {}, el("a", props, t("settings.api")));
   const content = [el("p", {}, t("tagline")), version, api];
   openDialog({ title: "Tandem", className: "question", content });
-  const load = async () => (await fetch("/api/openapi.json")).json();
+  const load = () => client.request("GET", "/api/openapi.json");
   loading(version, load, ({ info }) => version.append(t("settings.version", info)));
 }

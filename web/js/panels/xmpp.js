@@ -31,7 +31,10 @@ export async function open({ client }) {
 function address({ jid }) {
   const uri = `xmpp:${jid}`; // RFC 5122; what usernames are made of needs no escaping
   const code = el("div", { className: "qr-place" });
-  import("../widgets/qr.js").then(({ qrCode }) => code.append(qrCode(uri, t("xmpp.qr", { jid }))));
+  import("../widgets/qr.js").then(
+    ({ qrCode }) => code.append(qrCode(uri, t("xmpp.qr", { jid }))),
+    () => code.remove(), // the network is away
+  );
   const link = el("a", { href: uri }, icon("smartphone"), t("xmpp.openHere"));
   const words = el("div", { className: "section" }, value(jid), el("p", {}, link));
   words.append(el("p", { className: "hint" }, t("xmpp.qrNote")));
