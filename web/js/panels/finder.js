@@ -54,10 +54,9 @@ export function personFinder(app, { rowFor, q = "" }) {
     count.textContent = words ? t("people.count", { count: rows.flat().length }) : "";
     place.replaceChildren();
     if (rows[0].length || rows[1].length) return;
-    place.append(words ? emptyPlace("search", t("nobody")) : startHint());
+    const [shape, text] = words ? ["search", "nobody"] : ["users", "people.searchHint"];
+    place.append(emptyPlace(shape, t(text)));
   }
-
-  const startHint = () => emptyPlace("users", t("people.searchHint"));
 
   update();
   if (q) search();

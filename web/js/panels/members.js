@@ -77,8 +77,9 @@ export function membersSection(app, gid, wrong) {
     place.replaceChildren(...(rows.length ? [] : [emptyPlace("search", t("nobody"))]));
   }
 
-  const isWanted = (member) =>
-    matches(words, nameOfMember(app, member), member.nick, member.nickname);
+  function isWanted(member) {
+    return matches(words, nameOfMember(app, member), member.nick, member.nickname);
+  }
 
   function sorted(found) {
     const { compare } = new Intl.Collator(language, { numeric: true });

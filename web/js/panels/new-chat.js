@@ -34,15 +34,13 @@ export async function open(app, arg) {
     return row;
   }
 
-  const add = (user, name) => ({
-    shape: "user-plus",
-    label: t("contacts.add", { name }),
-    act: (node) => attempt(node, wrong, () => contacts.ask(user.id), "contacts"),
-  });
+  function add(user, name) {
+    const act = (node) => attempt(node, wrong, () => contacts.ask(user.id), "contacts");
+    return { shape: "user-plus", label: t("contacts.add", { name }), act };
+  }
 
-  const accept = (user, name) => ({
-    text: t("people.accept"),
-    label: t("contacts.accept", { name }),
-    act: (node) => attempt(node, wrong, () => contacts.accept(user.id), "contacts"),
-  });
+  function accept(user, name) {
+    const act = (node) => attempt(node, wrong, () => contacts.accept(user.id), "contacts");
+    return { text: t("people.accept"), label: t("contacts.accept", { name }), act };
+  }
 }
