@@ -11,6 +11,8 @@ from server.services import Services
 from server.settings import Settings
 
 FOR_EVER = "public, max-age=31536000, immutable"
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+"""The policy of what is no page."""
 
 
 def content_security_policy(settings: Settings, own: str | None) -> str:
@@ -45,6 +47,7 @@ class Page(QuietErrors):
 
     def set_default_headers(self) -> None:
         self.clear_header("Server")
+        self.set_header("Content-Security-Policy", NOTHING)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")

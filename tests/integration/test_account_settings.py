@@ -228,3 +228,22 @@ async def test_former_username_is_free_after_its_time(own_node: Node) -> None:
         assert (document["former"], document["names"]) == ([], [name])
     assert await log_in(own_node, username=name) == 200
     assert (await patch(me, username=me.username))[0] == 409
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_account_is_told_what_its_xmpp_clients_need(node: Node) -> None:
+    """The address is the present one; a client gets in by what is told."""
+    me = await JsonClient.register(node)
+    name = fresh_name()
+    assert (await patch(me, username=name))[0] == 200
+    status, ways, _ = await http(me.node, "GET", "/api/me/xmpp", token=me.token)
+    assert status == 200
+    assert ways == {
+        "jid": f"{name}@localhost",
+        "domain": "localhost",
+        "port": me.node.xmpp_port,
+        "tls_port": me.node.tls_port,
+        "websocket": f"ws://127.0.0.1:{me.node.port}/xmpp-websocket",
+    }
+    xena = await XmppClient(me.node, ways["jid"]).login()
+    assert xena.boundjid.bare == ways["jid"]

@@ -162,6 +162,7 @@ async def test_what_is_not_there_is_kept_by_nobody(node: Node) -> None:
         assert (answer.code, answer.body) == (404, b"404\n"), wrong
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert "Etag" not in answer.headers
 
 

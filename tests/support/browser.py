@@ -48,6 +48,9 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
+    # A mouse, which this machine may not have. From who is touching Playwright takes it away.
+    "--blink-settings=primaryPointerType=4,availablePointerTypes=4,"
+    "primaryHoverType=2,availableHoverTypes=2",
     "--remote-debugging-port=0",
 )
 TIMEOUT_MS = 15_000

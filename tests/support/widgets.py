@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.node import ROOT
 
@@ -38,7 +38,7 @@ def visit(
     browser: Browser, site: str, size: tuple[int, int] = DESKTOP, language: str = "en", **more: Any
 ) -> Page:
     phone = size == PHONE
-    viewport = {"width": size[0], "height": size[1]}
+    viewport = ViewportSize(width=size[0], height=size[1])
     context = browser.new_context(viewport=viewport, has_touch=phone, is_mobile=phone, **more)
     context.set_default_timeout(10_000)
     page = context.new_page()

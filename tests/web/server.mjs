@@ -68,7 +68,7 @@ export class Server {
         this.#pass(() => this.onmessage?.({ data: JSON.stringify(frame) }));
       }
       #pass(task) {
-        if (server.isSlow) this.waiting.push(task);
+        if (server.isSlow || this.waiting.length) this.waiting.push(task);
         else queueMicrotask(() => this.isClosed || task());
       }
     };
@@ -122,7 +122,6 @@ export class Server {
       ...{ seq: log.length + 1, ts: ++this.#now },
     };
     log.push(entry);
-    if (userid === ME) this.read.set(key, entry.seq);
     for (const socket of this.sockets) {
       if (socket === origin) continue;
       for (const frame of this.mangle(entry)) socket.give(frame);

@@ -3,6 +3,7 @@
 import { CONTENT_CHARS, GROUP } from "../sdk/tandem.js";
 import { notify, openMenu } from "./dialog.js";
 import { el, iconButton, loadStyle, loadWidget, tell } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { errorText, fullTime, summary } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
@@ -20,6 +21,8 @@ export class Composer {
   #acts;
   #conversation = null;
   #context = null; // {kind: "reply" | "edit", message}
+  #drafts;
+  #draft = ""; // as the box last took or kept it; it is untouched while it says the same
   #draftTimer;
   #recording = false;
   #trays = new Map(); // conversation's key → files that wait there
@@ -35,6 +38,7 @@ export class Composer {
   constructor(app, acts) {
     this.#app = app;
     this.#client = app.client;
+    this.#drafts = new Drafts(app.client);
     this.#acts = acts;
     this.node.append(this.#above, this.#trayPlace, this.#count, this.#line, this.#voicePlace, this.#barred);
     this.translate();
@@ -67,7 +71,7 @@ export class Composer {
   enter(conversation) {
     this.#conversation = conversation;
     this.#context = null;
-    this.#text.value = conversation.draft;
+    this.#draft = this.#text.value = this.#drafts.of(conversation);
     if (conversation.chat === GROUP) this.#startMentions();
     this.#mentions?.enter(conversation);
     this.#trayPlace.replaceChildren(this.#trays.get(conversation.key)?.node ?? "");
@@ -92,9 +96,10 @@ export class Composer {
   /** What may have changed: a draft from another device, the right to speak. */
   update(conversation) {
     this.#conversation = conversation;
-    const isIdle = document.activeElement !== this.#text && !this.#context && !this.#draftTimer;
-    if (isIdle && conversation.draft !== this.#text.value) {
-      this.#text.value = conversation.draft;
+    const draft = this.#drafts.of(conversation);
+    const isUntouched = !this.#context && this.#text.value === this.#draft;
+    if (isUntouched && draft !== this.#draft) {
+      this.#draft = this.#text.value = draft;
       this.#typedLooks();
     }
     const { chat, dstid } = conversation;
@@ -120,7 +125,7 @@ export class Composer {
   /** Leaves a reply or an edit; else does `otherwise`. */
   cancelOr(otherwise) {
     if (!this.#context) return otherwise();
-    if (this.#context.kind === "edit") this.#text.value = this.#conversation.draft;
+    if (this.#context.kind === "edit") this.#text.value = this.#draft;
     this.#setContext(null);
     this.#typedLooks();
     return undefined;
@@ -201,7 +206,7 @@ export class Composer {
     if (context?.kind === "edit") {
       const { id, content } = context.message;
       if (text !== content) this.#client.edit(conversation, id, text);
-      this.#text.value = conversation.draft;
+      this.#text.value = this.#draft;
     } else {
       const at = this.#mentions?.mentioned(text) ?? [];
       const ref = this.#takeReply();
@@ -217,17 +222,14 @@ export class Composer {
     this.#text.focus();
   }
 
-  /** What was begun is kept on the server, for this person's other devices too. */
   #keepDraft() {
     clearTimeout(this.#draftTimer);
-    this.#draftTimer = null;
     const conversation = this.#conversation;
     if (!conversation || this.#context?.kind === "edit") return;
     const draft = [...this.#text.value].slice(0, DRAFT_CHARS).join("");
-    if (draft === conversation.draft) return;
-    const { chat, dstid } = conversation;
-    conversation.draft = draft;
-    this.#client.change({ chat, dstid }, { draft }).catch(() => {});
+    if (draft === this.#draft) return;
+    this.#draft = draft;
+    this.#drafts.set(conversation, draft);
   }
 
   #insert(text) {

@@ -18,6 +18,8 @@ class Conversation {
   counted = 0;
   /** The read pointer that the server has. */
   told = 0;
+  /** `unread` is right only when the server has been told and asked again. */
+  isGuess = false;
 
   constructor(chat, dstid, name = "") {
     this.key = keyOf(chat, dstid);
@@ -64,19 +66,20 @@ export class Conversations {
     for (const { chat, key } of this.list) if (chat === GROUP && !keys.has(key)) this.remove(key);
   }
 
-  /** Takes in a row of cmd 30. */
-  update(row) {
+  /** Takes in a row of cmd 30. `isFollowed`: what is between here and the row will be read. */
+  update(row, isFollowed) {
     const conversation = this.open(row.chat, row.dstid);
     const { name, avatar, seq, unread, mentioned = false, last = null } = row;
     Object.assign(conversation, { name, avatar, seq: Math.max(seq, conversation.seq) });
     this.set(conversation, row);
-    conversation.told = row.read;
+    // Where it counts nothing as unread there is nothing to be told.
+    conversation.told = unread ? row.read : Math.max(row.read, conversation.read);
     if (seq < conversation.counted) return conversation; // older than what came live
-    const ahead = conversation.read - row.read; // read here, and the server has not heard of it
-    Object.assign(conversation, { unread, mentioned, last, counted: seq });
-    if (ahead > 0) conversation.unread = Math.min(unread, Math.max(0, seq - conversation.read));
+    const isAhead = conversation.read > row.read; // and the server has not heard of it
+    if (isAhead && isFollowed) return conversation; // to be counted here
+    Object.assign(conversation, { unread, mentioned, last, counted: seq, isGuess: false });
+    if (isAhead) this.#guess(conversation, Math.min(unread, seq - conversation.read));
     else conversation.read = row.read;
-    if (!conversation.unread) conversation.mentioned = false;
     return conversation;
   }
 
@@ -89,13 +92,22 @@ export class Conversations {
   read(conversation, seq) {
     if (seq <= conversation.read) return;
     conversation.read = seq;
-    const { entries, low } = conversation.timeline;
-    const isKnown = low !== null && low <= seq + 1;
-    const rest = entries.filter((entry) => entry.seq > seq && this.#counts(entry)).length;
-    if (seq >= conversation.counted) conversation.unread = 0;
-    else if (isKnown) conversation.unread = Math.min(conversation.unread, rest);
-    if (!conversation.unread) conversation.mentioned = false;
+    const { timeline, counted, unread } = conversation;
+    if (timeline.low !== null && timeline.low <= seq + 1 && timeline.high >= counted) {
+      const isLeft = (entry) => entry.seq > seq && entry.seq <= counted && this.#counts(entry);
+      const rest = timeline.entries.filter(isLeft);
+      conversation.unread = rest.length;
+      conversation.mentioned &&= rest.some((entry) => this.#isMentioned(entry));
+    } else {
+      this.#guess(conversation, Math.min(unread, counted - seq));
+    }
     this.#emit("conversations");
+  }
+
+  #guess(conversation, unread) {
+    conversation.unread = Math.max(0, unread);
+    conversation.isGuess = unread > 0;
+    if (!conversation.unread) conversation.mentioned = false;
   }
 
   /**
@@ -110,8 +122,9 @@ export class Conversations {
     conversation.last = entry;
     if (!conversation.muted) conversation.archived = false;
     if (entry.userid === this.#me) {
+      const isTold = !conversation.unread && conversation.told >= conversation.read;
+      if (isTold) conversation.told = Math.max(conversation.told, entry.seq);
       this.read(conversation, entry.seq);
-      conversation.told = Math.max(conversation.told, entry.seq);
     } else if (entry.seq > conversation.read && !entry.recalled) {
       conversation.unread++;
       conversation.mentioned ||= this.#isMentioned(entry);

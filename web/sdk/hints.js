@@ -18,8 +18,11 @@ export class Hints {
   #typing = new Map(); // `userid key` → timer
   #presence = null;
   #timer = null;
+  #askAgain;
 
-  constructor({ me, session, link, conversations, emit }) {
+  /** `askAgain()`: an unread count is known only to the server. */
+  constructor({ me, session, link, conversations, emit, askAgain }) {
+    this.#askAgain = askAgain;
     this.#me = me;
     this.#session = session;
     this.#link = link;
@@ -29,11 +32,8 @@ export class Hints {
 
   /** Says again what the server forgets with a connection, and what it could not be told. */
   online() {
-    if (!this.#link.leads) return;
-    if (this.#presence) this.#link.send(this.#presence);
-    for (const one of this.#conversations.list) {
-      if (one.read > one.told) this.#receipt(one, "read", one.read);
-    }
+    if (this.#presence && this.#link.leads) this.#link.send(this.#presence);
+    for (const conversation of this.#conversations.list) this.tellRead(conversation);
   }
 
   lost() {
@@ -57,6 +57,12 @@ export class Hints {
     this.#conversations.read(conversation, seq);
     this.#link.post({ read: conversation.key, seq });
     this.#receipt(conversation, "read", seq);
+  }
+
+  /** Tells the server what it does not know to be read. */
+  tellRead(conversation) {
+    const { read, told } = conversation;
+    if (this.#link.leads && read > told) this.#receipt(conversation, "read", read);
   }
 
   /** Messages of others up to `seq` have come to this device. */
@@ -85,9 +91,15 @@ export class Hints {
       const other = !isRead && this.#receipts.get(`read ${key}`);
       const known = isRead ? conversation.told : Math.max(conversation.told, other?.seq ?? 0);
       if (frame.seq <= known || !this.#link.send(frame)) continue;
-      if (isRead) conversation.told = frame.seq;
+      if (isRead) this.#toldRead(conversation, frame.seq);
       else this.#delivered.set(key, frame.seq);
     }
+  }
+
+  #toldRead(conversation, seq) {
+    conversation.told = seq;
+    if (conversation.isGuess) this.#askAgain();
+    conversation.isGuess = false;
   }
 
   /** Reads the others' pointers. Throws `ApiError`. */

@@ -15,7 +15,6 @@ const REFRESH_MS = 200;
 const WINDOWS = 4; // of one conversation
 const KEPT = 200; // entries of a conversation that is not looked at
 
-const notThere = () => new Refusal({ code: 404, reason: "no-such-message" });
 const sleep = (delay) => new Promise((done) => setTimeout(done, delay));
 
 export class History {
@@ -29,7 +28,7 @@ export class History {
   #looked = "";
   #refreshing = null;
 
-  /** `received(conversation, entry)`: somebody else's message is new here. */
+  /** `received(conversation, entry)`: a message is new here; null: others', by the list. */
   constructor({ me, link, conversations, outbox, emit, received }) {
     this.#me = me;
     this.#link = link;
@@ -90,14 +89,15 @@ export class History {
   }
 
   #adopt(row) {
-    const news = row.seq > (this.#conversations.find(keyOf(row.chat, row.dstid))?.seq ?? 0);
-    const conversation = this.#conversations.update(row);
+    const conversation = this.#conversations.open(row.chat, row.dstid);
     const { key, timeline, windows } = conversation;
-    if (news && row.unread) this.#received(conversation, null);
-    const { entries, complete, hasHole } = timeline;
+    const isNews = row.seq > conversation.seq;
+    const { entries, complete, hasHole, high } = timeline;
     const isBare = !entries.length && !complete && !hasHole && !windows.length;
-    const missed = row.seq - timeline.high;
-    if (timeline.high !== null && missed <= (isBare ? 0 : SYNC_MOST)) return;
+    const isFollowed = high !== null && row.seq - high <= (isBare ? 0 : SYNC_MOST);
+    this.#conversations.update(row, isFollowed);
+    if (isNews && row.unread) this.#received(conversation, null);
+    if (isFollowed) return;
     timeline.clear(row.seq);
     // What was done to their messages is not known: they are read anew.
     for (const window of windows) window.clear(window.high);
@@ -181,7 +181,7 @@ export class History {
       const isNews = this.#conversations.count(conversation, entry);
       if (isNews === null) this.refreshSoon();
       if (isAct(entry)) this.#apply(conversation, entry);
-      if (isMessage(entry) && entry.userid !== this.#me) news.push({ entry, isNews });
+      if (isMessage(entry)) news.push({ entry, isNews });
     }
     this.#trim(conversation);
     this.#conversations.sort();
@@ -190,7 +190,7 @@ export class History {
     for (const { entry, isNews } of news) {
       this.#received(conversation, entry);
       const message = timeline.entries.findLast((one) => one.seq === entry.seq) ?? entry;
-      if (isNews) this.#emit("message", { conversation, message });
+      if (isNews && entry.userid !== this.#me) this.#emit("message", { conversation, message });
     }
   }
 
@@ -209,12 +209,13 @@ export class History {
     if (part.complete) return true;
     const edge = part.low === null ? {} : { before: part.low };
     try {
-      const { messages, more } = await this.#page(conversation, edge);
-      if (part.high === null) {
-        conversation.counted = Math.max(conversation.counted, messages.at(-1)?.seq ?? 0);
-      }
-      part.prepend(messages, more);
-      this.#settle(messages);
+      await this.#page(conversation, edge, ({ messages, more }) => {
+        if (part.high === null) {
+          conversation.counted = Math.max(conversation.counted, messages.at(-1)?.seq ?? 0);
+        }
+        part.prepend(messages, more);
+        this.#settle(messages);
+      });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return false;
@@ -227,8 +228,9 @@ export class History {
     const conversation = this.#look(key);
     if (timeline.live) return true;
     try {
-      const { messages } = await this.#page(conversation, { after: timeline.high });
-      this.#extend(conversation, timeline, messages);
+      await this.#page(conversation, { after: timeline.high }, ({ messages }) => {
+        this.#extend(conversation, timeline, messages);
+      });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return false;
@@ -240,41 +242,30 @@ export class History {
   async around(key, seq) {
     const conversation = this.#look(key);
     if (conversation.timeline.high === null) await this.loadOlder(key);
-    const page = await this.#pageWith(conversation, seq);
-    const { timeline } = conversation;
-    if (!page) return timeline;
+    if (conversation.timeline.has(seq)) return conversation.timeline;
     const window = new Timeline(false);
-    window.prepend(page.messages, page.more);
+    await this.#page(conversation, { before: seq + PAGE / 2 }, ({ messages, more }) => {
+      const { high } = conversation.timeline;
+      window.prepend(messages.filter((entry) => entry.seq <= high), more);
+      this.#keep(conversation, window);
+      this.take(conversation, messages.filter((entry) => entry.seq > high));
+    });
     while (window.low > seq && !window.complete) {
-      const { messages, more } = await this.#page(conversation, { before: window.low });
-      window.prepend(messages, more);
-      if (!messages.length) break;
+      if (!(await this.loadOlder(key, window))) throw new Refusal();
     }
-    if (window.low > seq) throw notThere();
-    conversation.windows.push(window);
-    if (conversation.windows.length > WINDOWS) conversation.windows.shift();
-    this.#extend(conversation, window, []);
-    return window;
-  }
-
-  /** The page around a seq; null where the live timeline has that. Throws `Refusal`. */
-  async #pageWith(conversation, seq) {
-    const has = ({ low, high }) => low !== null && low <= seq && seq <= high;
-    if (has(conversation.timeline)) return null;
-    const page = await this.#page(conversation, { before: seq + PAGE / 2 });
-    const { high } = conversation.timeline;
-    this.take(conversation, page.messages.filter((entry) => entry.seq > high));
-    page.messages = page.messages.filter((entry) => entry.seq <= high);
-    if (has(conversation.timeline)) return null;
-    if (seq > high || !page.messages.length) throw notThere();
-    return page;
+    const { timeline } = conversation;
+    if (timeline.has(seq)) return timeline;
+    if (!window.has(seq)) throw new Refusal({ code: 404, reason: "no-such-message" });
+    if (window.high < timeline.low - 1) return window;
+    timeline.prepend(window.entries, !window.complete);
+    return timeline;
   }
 
   /**
-   * A page in the state that its messages have now. What was done to them while it was on its way
-   * came live, when they were not here yet.
+   * Reads a page and has it inserted in the state that its messages have at that very moment: what
+   * was done to them while it was on its way came live, when they were not here yet.
    */
-  async #page(conversation, edge) {
+  async #page(conversation, edge, insert) {
     const { chat, dstid, timeline } = conversation;
     const { high } = timeline;
     const page = await this.#link.ask({ cmd: 31, chat, dstid, ...edge, limit: PAGE });
@@ -282,7 +273,7 @@ export class History {
       if (!isAct(act) || act.seq <= high) continue;
       page.messages = page.messages.map((entry) => changed(entry, act));
     }
-    return page;
+    insert(page);
   }
 
   /** Adds entries behind a window; when it has come to the live timeline, it takes its place. */
@@ -296,7 +287,14 @@ export class History {
     window.absorb(timeline);
     conversation.timeline = window;
     conversation.windows = conversation.windows.filter((one) => one !== window);
+    this.#keep(conversation, timeline);
     this.take(conversation, messages);
+  }
+
+  /** What is done to messages is done to those of the latest windows too. */
+  #keep({ windows }, window) {
+    windows.push(window);
+    if (windows.length > WINDOWS) windows.shift();
   }
 
   // Groups that one is not in any more

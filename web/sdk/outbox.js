@@ -131,6 +131,7 @@ export class Outbox {
     this.canSend = false;
     this.#inFlight.clear();
     clearTimeout(this.#pause);
+    this.#pause = null;
     this.#held = false;
     for (const item of this.items) {
       if (item.state !== "sent" || this.#acked.has(item.cid)) continue;

@@ -75,7 +75,8 @@ export class Tandem extends EventTarget {
     const outbox = (this.#outbox = new Outbox({ userid: me, store, prefix, link, random, emit }));
     const received = (conversation, entry) => this.#told(conversation, entry);
     this.#history = new History({ me, link, conversations, outbox, emit, received });
-    this.#hints = new Hints({ me, session, link, conversations, emit });
+    const askAgain = () => this.#history.refreshSoon();
+    this.#hints = new Hints({ me, session, link, conversations, emit, askAgain });
     this.#people = new People({ session, emit });
     this.#shelf = new Shelf({ store, prefix, link, conversations });
   }
@@ -244,10 +245,11 @@ export class Tandem extends EventTarget {
     this.#emit("group", { event, dstid, userid });
   }
 
-  /** Somebody else's message is here; `entry` null: the server's list says so. */
+  /** A message is new here; `entry` null: messages of others, as the server's list says. */
   #told(conversation, entry) {
     if (entry) this.#hints.said(conversation, entry.userid);
-    this.#hints.delivered(conversation, entry?.seq ?? conversation.seq);
+    if (entry?.userid === this.user?.id) this.#hints.tellRead(conversation);
+    else this.#hints.delivered(conversation, entry?.seq ?? conversation.seq);
   }
 
   /** What another tab told. */

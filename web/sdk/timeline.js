@@ -26,6 +26,10 @@ export class Timeline {
     return this.#early.size > 0;
   }
 
+  has(seq) {
+    return this.low !== null && this.low <= seq && seq <= this.high;
+  }
+
   /** Takes in an entry with a seq. Gives those that are now without a hole: none, one or more. */
   add(entry) {
     if (this.high === null) this.clear(entry.seq - 1);
@@ -58,11 +62,13 @@ export class Timeline {
     if (newer.length) this.high = newer.at(-1).seq;
   }
 
-  /** Takes over all of a live timeline that begins at or before this one's end: is the live one. */
+  /** Takes the place of the live timeline, which begins at or before this one's end. */
   absorb(live) {
     this.append(live.entries);
     this.high = Math.max(this.high, live.high);
     this.#early = live.#early;
+    live.#early = new Map();
+    live.live = false;
     this.live = true;
   }
 

@@ -95,3 +95,19 @@ def test_emoji_picker_is_a_sheet_at_the_bottom_of_a_phone(browser: Browser, site
     page.get_by_role("button", name="关闭").tap()
     expect(page.locator(".emoji-picker")).to_have_count(0)
     page.context.close()
+
+
+def test_emoji_picker_in_a_dialog_is_closed_alone(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            const dialog = document.createElement("dialog");
+            dialog.append(anchor);
+            document.body.append(dialog);
+            dialog.showModal();
+        }"""
+    )
+    open_picker(page)
+    page.keyboard.press("Escape")
+    expect(page.locator(".emoji-picker")).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator("#anchor")).to_be_focused()

@@ -68,7 +68,7 @@ def test_discarded_recording_gives_nothing_and_lets_the_microphone_go(page: Page
 
 def test_recording_ends_at_its_limit_and_can_still_be_sent(page: Page) -> None:
     start(page, "{ limit: 1 }")
-    expect(page.get_by_role("status")).to_have_text("That is as long as it can be.")
+    expect(page.get_by_role("status")).to_have_text("The recording has ended.")
     page.get_by_role("button", name="Send the recording").click()
     assert 1 <= page.evaluate("recording.then(({ seconds }) => seconds)") < 1.5
 

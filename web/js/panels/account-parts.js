@@ -6,6 +6,8 @@ import { errorText } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
 
+let lastId = 0;
+
 /** A part of a panel under a heading. */
 export const section = (title, ...children) =>
   el("section", { className: "section" }, el("h3", {}, title), ...children);
@@ -58,19 +60,19 @@ function fieldError(error, name) {
 export function fieldForm({ fields, confirm, isDanger = false, submit }) {
   const inputs = {};
   const wrong = {};
-  const labels = Object.entries(fields).map(([name, { label, hint, isLong, ...props }]) => {
-    const id = `field-${name}-${Math.random().toString(36).slice(2)}`;
+  const rows = Object.entries(fields).map(([name, { label, hint = "", isLong, ...props }]) => {
+    const id = `field-${++lastId}`;
     const input = el(isLong ? "textarea" : "input", { name, dir: "auto", ...props });
-    input.setAttribute("aria-describedby", id);
+    input.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
     inputs[name] = input;
-    wrong[name] = el("span", { id, className: "field-error", hidden: true });
-    const note = hint ? el("small", { className: "hint" }, hint) : null;
-    return el("label", {}, label, input, note, wrong[name]);
+    wrong[name] = el("span", { id: `${id}-error`, className: "field-error", hidden: true });
+    const note = el("small", { id: `${id}-hint`, className: "hint", hidden: !hint }, hint);
+    return el("div", { className: "field" }, el("label", {}, label, input), note, wrong[name]);
   });
   const failure = el("p", { className: "error", role: "alert", hidden: true });
   const send = el("button", { className: isDanger ? "danger" : "primary" }, t(confirm));
-  const row = el("div", { className: "actions" }, send);
-  const form = el("form", { noValidate: true }, ...labels, failure, row);
+  const actions = el("div", { className: "actions" }, send);
+  const form = el("form", { noValidate: true }, ...rows, failure, actions);
 
   function mark(texts) {
     for (const [name, input] of Object.entries(inputs)) {

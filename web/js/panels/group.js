@@ -92,7 +92,7 @@ export async function open(app, gid) {
   }
 
   async function setPicture(file) {
-    const { cropAvatar } = await import("../widgets/picture.js");
+    const { cropAvatar } = await import("../widgets/crop.js");
     const blob = await cropAvatar(file);
     if (blob) await change({ avatar: await client.upload(blob, { name: "group", type: blob.type }) });
   }

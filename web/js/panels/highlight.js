@@ -2,6 +2,7 @@
 
 import { el } from "../dom.js";
 
+const IN_SIGHT = 60; // characters that the lines of a result show on a phone
 const LEAD = 40; // characters before the first match, where that lies further back
 const LONG = 400; // no more of a text is shown
 
@@ -12,7 +13,7 @@ const LONG = 400; // no more of a text is shown
 export function highlighted(text, q) {
   const ranges = find(text, q.split(/\s+/));
   const first = ranges[0]?.[0] ?? 0;
-  const begin = first > LEAD ? beginning(text, first - LEAD, first) : 0;
+  const begin = first > IN_SIGHT ? beginning(text, first - LEAD, first) : 0;
   const end = whole(text, begin + LONG);
   const nodes = begin ? ["…"] : [];
   let at = begin;

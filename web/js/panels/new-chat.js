@@ -7,12 +7,12 @@ import { t } from "../i18n.js";
 import { personFinder } from "./finder.js";
 import { attempt, chatWith, errorPlace, nameFor, rowOf, whileOpen } from "./parts.js";
 
-/** `q`: what to look for at first. */
-export async function open(app, { q = "" } = {}) {
+/** `arg`: `{q}`, what to look for at first, or nothing. */
+export async function open(app, arg) {
   await loadStyle("panels");
   const { client, contacts } = app;
   const wrong = errorPlace();
-  const finder = personFinder(app, { rowFor, q });
+  const finder = personFinder(app, { rowFor, q: arg?.q });
   const group = button("newGroup", { className: "row people-entry" }, icon("users"));
   group.addEventListener("click", async () => {
     const panel = await import("./new-group.js");

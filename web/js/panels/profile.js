@@ -61,7 +61,7 @@ function picture(app, me) {
 
 /** The address of the picture as it was cut out; null if that was given up. */
 async function uploadPicture(client, file) {
-  const { cropAvatar } = await import("../widgets/picture.js");
+  const { cropAvatar } = await import("../widgets/crop.js");
   const cut = await cropAvatar(file);
   return cut && client.upload(cut, { name: "avatar.jpg", type: cut.type });
 }
@@ -73,7 +73,7 @@ function details(app, me) {
     sex: { label: t("profile.sex"), maxLength: 16, autocomplete: "sex" },
     username: {
       label: t("username"),
-      hint: t("profile.usernameHint", { jid: me.jid }),
+      hint: t("profile.usernameHint"),
       maxLength: 32,
       autocomplete: "username",
       autocapitalize: "none",
@@ -180,8 +180,14 @@ function openFarewell(client, me) {
     submit: async ({ password, word: typed }, mark) => {
       if (!password) return mark({ password: t("errorMissing") });
       if (typed !== word) return mark({ word: t("profile.nameDiffers", { name: word }) });
-      await client.request("DELETE", "/api/me", { password });
-      await client.logout();
+      client.stop(); // the end of the connection is not to come before the wish to leave
+      try {
+        await client.request("DELETE", "/api/me", { password });
+      } catch (error) {
+        client.start();
+        throw error;
+      }
+      await client.logout(); // and forgets what this browser has kept
     },
   });
   const dialog = openDialog({ title: t("profile.delete"), className: "question" });

@@ -18,13 +18,13 @@ const CAPTION = 1000; // characters
  *   gave; the caption goes with the first.
  * @param {() => void} [acts.onClose] It has left.
  * @param {(error: Error) => string} [acts.explain] Why an upload failed, for people.
- * @returns {{ node: HTMLElement, add: (files: File[]) => void, close: () => void }} `close`
- *   cancels what is under way.
+ * @returns {Tray} Its `node`, `add(files)`, `focus()` for when it is in the page, and `close()`,
+ *   which cancels what is under way.
  */
 export function attachmentTray(files, acts) {
   const tray = new Tray(acts);
   tray.add(files);
-  return { node: tray.node, add: (more) => tray.add(more), close: () => tray.close() };
+  return tray;
 }
 
 /** A size for people: `3.4 MB`, as the page's language writes it. */
@@ -53,7 +53,7 @@ class Tray {
     const add = iconButton("add", t("trayAdd"));
     const discard = iconButton("close", t("trayDiscard"));
     const line = el("div", { className: "tray-line" }, add, this.#caption, this.#send);
-    const head = el("div", { className: "tray-head" }, el("h3", {}, t("trayFiles")), discard);
+    const head = el("div", { className: "tray-head" }, el("p", {}, t("trayFiles")), discard);
     this.node = el("form", { className: "tray" }, head, this.#list, line);
     add.addEventListener("click", async () => this.add(await pickFiles()));
     discard.addEventListener("click", () => this.close());
@@ -80,7 +80,11 @@ class Tray {
       this.#entries.push(entry);
       this.#list.append(entry.node);
     }
-    if (files.length) this.#caption.focus();
+    if (files.length) this.focus();
+  }
+
+  focus() {
+    this.#caption.focus();
   }
 
   close() {

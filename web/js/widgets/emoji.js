@@ -2,13 +2,13 @@
 
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
+import { emojiGroups, findEmoji, loadEmoji, loadWords } from "./emoji-words.js";
+import { recentEmoji, rememberEmoji } from "./emoji-words.js";
 import { icon } from "./icon.js";
 
 /** Reactions that are offered before the picker is opened. */
 export const QUICK_REACTIONS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
-const KEY = "tandem:emoji";
-const RECENT = 24;
 const COLUMNS = 8; // as in widgets.css
 const PAGE_ROWS = 5;
 const GAP = 8; // pixels between the button and the popover
@@ -17,10 +17,6 @@ const CATEGORIES = [
   ...["Travel", "Activities", "Objects", "Symbols", "Flags"],
 ];
 const SIGNS = ["🕘", "😀", "👋", "🐻", "🍎", "🚗", "⚽", "💡", "❤️", "🏁"];
-const WORDS = {
-  en: () => import("../../vendor/emoji-en.js"),
-  zh: () => import("../../vendor/emoji-zh.js"),
-};
 
 /**
  * Opens the picker beside `anchor`; if it is open there, closes it.
@@ -49,9 +45,9 @@ class Picker {
   #name = el("p", { className: "emoji-name", "aria-hidden": "true" });
   #found = el("p", { className: "hidden-text", role: "status" });
   #rows = []; // buttons, as they stand below each other
-  #groups = []; // emoji by category
+  #groups = []; // [emoji, name] by category
   #names = new Map(); // by emoji
-  #texts = []; // [emoji, what it can be found by], in each language
+  #learned = false; // the other language
   #onPick;
 
   constructor(anchor, onPick, onClose) {
@@ -124,47 +120,39 @@ class Picker {
     this.#say(t("loading"));
     const language = t("emojiLanguage");
     try {
-      const [{ default: groups }, words] = await Promise.all([
-        import("../../vendor/emoji.js"),
-        WORDS[language](),
-      ]);
-      this.#groups = groups.map((group) => group.split(" "));
-      this.#learn(words.default, true);
+      await loadEmoji(language);
     } catch {
       const again = el("button", { type: "button" }, t("emojiAgain"));
       again.addEventListener("click", () => this.#load());
       this.#say(el("p", { role: "alert" }, t("emojiFailed")), again);
       return;
     }
+    this.#groups = emojiGroups(language);
+    this.#names = new Map(this.#groups.flat());
     this.#find();
-    // The other language is for searching only, so it may come later or not at all.
-    const other = language === "en" ? WORDS.zh : WORDS.en;
-    const { default: words } = await other().catch(() => ({ default: "" }));
-    if (!words) return;
-    this.#learn(words);
-    if (this.#search.value.trim()) this.#find();
   }
 
-  #learn(words, shown = false) {
-    const lines = words.split("\n");
-    for (const [place, emoji] of this.#groups.flat().entries()) {
-      if (shown) this.#names.set(emoji, lines[place].split(",", 1)[0]);
-      this.#texts.push([emoji, ` ${lines[place].toLowerCase().replaceAll(",", " ")}`]);
-    }
+  /** People search in the other language as well; without its words, if they cannot be had. */
+  async #learn() {
+    this.#learned = true;
+    await loadWords(t("emojiLanguage") === "en" ? "zh" : "en").catch(() => {});
+    this.#find();
   }
 
   #find() {
-    const query = this.#search.value.toLowerCase().trim();
+    const query = this.#search.value.trim();
+    if (query && !this.#learned) this.#learn();
     this.#rows = [];
     this.#tabs.hidden = !!query;
     this.#found.textContent = "";
     if (!query) {
-      const groups = [recent(), ...this.#groups].map((group, place) => [place, group]);
-      const filled = groups.filter(([, group]) => group.length);
+      const groups = this.#groups.map((group) => group.map(([emoji]) => emoji));
+      const all = [recentEmoji(), ...groups].map((group, place) => [place, group]);
+      const filled = all.filter(([, group]) => group.length);
       this.#list.replaceChildren(...filled.map(([place, group]) => this.#section(place, group)));
       this.#showTabs(filled.map(([place]) => place));
     } else {
-      const found = this.#matches(query);
+      const found = findEmoji(query);
       this.#found.textContent = t("emojiFound", { count: found.length });
       if (found.length) this.#list.replaceChildren(this.#grid(found, t("emojiSearch")));
       else this.#say(t("emojiNone"));
@@ -174,23 +162,16 @@ class Picker {
     this.#tell(query ? this.#rows[0]?.[0] : null);
   }
 
-  #matches(query) {
-    // English words are found by how they begin; Chinese ones have no spaces between them.
-    const terms = query.split(/\s+/).map((term) => (/^[!-~]+$/.test(term) ? ` ${term}` : term));
-    const hits = this.#texts.filter(([, text]) => terms.every((term) => text.includes(term)));
-    const rank = ([, text]) => (text.startsWith(` ${query}`) ? 0 : 1);
-    return [...new Set(hits.sort((a, b) => rank(a) - rank(b)).map(([emoji]) => emoji))];
-  }
-
   #say(...words) {
     this.#list.replaceChildren(el("div", { className: "empty" }, ...words));
   }
 
   #section(place, emoji) {
     const title = t(`emoji${CATEGORIES[place]}`);
-    const section = el("section", { className: "emoji-section" }, el("h3", {}, title));
+    const section = el("section", { className: "emoji-section" }, el("p", {}, title));
     section.append(this.#grid(emoji, title));
     section.dataset.place = place;
+    section.style.setProperty("--rows", Math.ceil(emoji.length / COLUMNS));
     return section;
   }
 
@@ -243,7 +224,7 @@ class Picker {
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const taken = () => event.preventDefault();
     if (key === "Escape") {
-      taken(); // or it would only empty the field
+      taken(); // a dialog around it stays open
       event.stopPropagation();
       this.close();
     } else if (target === this.#search) {
@@ -307,13 +288,8 @@ class Picker {
   #pick({ target, shiftKey }) {
     const emoji = target.closest(".emoji-grid button")?.textContent;
     if (!emoji) return;
-    const kept = [emoji, ...recent().filter((other) => other !== emoji)].slice(0, RECENT);
-    localStorage.setItem(KEY, kept.join(" "));
+    rememberEmoji(emoji);
     if (!shiftKey) this.close();
     this.#onPick(emoji);
   }
-}
-
-function recent() {
-  return (localStorage.getItem(KEY) ?? "").split(" ").filter(Boolean);
 }

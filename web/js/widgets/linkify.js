@@ -7,17 +7,18 @@ const HOST = String.raw`(?:[\p{L}\p{M}\p{N}._-]+|\[[\da-f:.]+\])`;
 const PATH = String.raw`[/?#][^\s\p{Cc}\p{Cf}\p{Co}<>"\x60{}|\\^，。、；：！？（）【】《》〈〉「」『』“”‘’…—～]*`;
 const PIECE = new RegExp(
   String.raw`(?<![a-z\d])https?://${HOST}(?::\d{1,5})?(?:${PATH})?` +
-    String.raw`|@|\u2069+|[\u202a-\u202e\u2066-\u2068]+`,
+    String.raw`|@|[\u202a-\u202e\u2066-\u2069]+`,
   "giu",
 );
 const PAIRS = { ")": "(", "]": "[" };
 
 const LARGE_EMOJI = 3;
-const TONED = String.raw`(?:\p{Emoji_Presentation}|\p{Emoji}\ufe0f|\p{Emoji_Modifier_Base})\ufe0f?\p{Emoji_Modifier}?`;
-const JOINED = String.raw`(?:\u200d\p{Emoji}\ufe0f?\p{Emoji_Modifier}?)*`;
+const TONE = String.raw`\ufe0f?\p{EMod}?`;
+const SINGLE = String.raw`(?:\p{EPres}|\p{Emoji}\ufe0f|\p{EBase})${TONE}`;
+const JOINED = String.raw`(?![\d#*\p{RI}])${SINGLE}(?:\u200d\p{Emoji}${TONE})*`;
 const FLAG = String.raw`\p{RI}{2}|\u{1f3f4}[\u{e0061}-\u{e007a}]+\u{e007f}`;
 const ONLY_EMOJI = new RegExp(
-  String.raw`^(?:(?:${FLAG}|[\d#*]\ufe0f\u20e3|(?![\d#*\p{RI}])${TONED}${JOINED})\s*){1,${LARGE_EMOJI}}$`,
+  String.raw`^(?:(?:${FLAG}|[\d#*]\ufe0f\u20e3|${JOINED})\s*){1,${LARGE_EMOJI}}$`,
   "u",
 );
 
@@ -53,8 +54,9 @@ export function textNodes(text, { mentions = [], onMention } = {}) {
       const url = parsed(address);
       if (url) add(start, address, link(address, url));
     } else {
-      // Alone in its own isolate, a character that turns text around turns nothing around.
-      add(start, piece, el("bdi", {}, piece));
+      // What turns text around gets a box of its own, by CSS, so that it turns nothing around.
+      // An isolate would not do: such characters can close it, or open one that it then closes.
+      add(start, piece, el("bdi", { className: "turning" }, piece));
     }
   }
   if (done < text.length) nodes.push(document.createTextNode(text.slice(done)));
@@ -105,7 +107,8 @@ function nameAt(text, start, names, lengths) {
   if (/[\w.+-]/.test(text[start - 2] ?? "")) return null; // ann@example.org
   for (const length of lengths) {
     const name = text.slice(start, start + length);
-    if (names.has(name) && !(/\w$/.test(name) && /\w/.test(text[start + length] ?? ""))) return name;
+    const goesOn = /\w$/.test(name) && /\w/.test(text[start + length] ?? "");
+    if (names.has(name) && !goesOn) return name;
   }
   return null;
 }

@@ -47,7 +47,8 @@ class Player {
     this.url = url;
     this.id = id;
     this.#seconds = seconds;
-    this.node = el("div", { className: "voice" }, this.#start, this.#track, this.#time, this.#speed);
+    const parts = [this.#start, this.#track, this.#time, this.#speed];
+    this.node = el("div", { className: "voice" }, ...parts);
     this.#track.append(waveNode("wave-all"), waveNode("wave-played"));
     this.#track.setAttribute("aria-label", t("voicePlace"));
     this.#track.setAttribute("aria-valuemin", 0);

@@ -40,13 +40,13 @@ class Viewer {
   #download = el("a", { className: "viewer-button", target: "_blank", rel: "noopener" });
   #previous = button("back", "viewerPrevious", "viewer-previous");
   #next = button("next", "viewerNext", "viewer-next");
+  #close = button("close", "close");
   #dialog;
 
   constructor(items, index) {
     this.#items = items;
-    const close = button("close", "close");
     label(this.#download, "download", "viewerDownload");
-    const tools = el("div", { className: "viewer-tools" }, this.#download, close);
+    const tools = el("div", { className: "viewer-tools" }, this.#download, this.#close);
     const text = el("div", { className: "viewer-text" }, this.#title, this.#count);
     this.#dialog = el(
       "dialog",
@@ -57,7 +57,7 @@ class Viewer {
       this.#next,
       this.#caption,
     );
-    close.addEventListener("click", () => this.close());
+    this.#close.addEventListener("click", () => this.close());
     this.#previous.addEventListener("click", () => this.#go(-1));
     this.#next.addEventListener("click", () => this.#go(1));
     this.#dialog.addEventListener("keydown", (event) => this.#steer(event));
@@ -67,7 +67,7 @@ class Viewer {
     });
     document.body.append(this.#dialog);
     this.#dialog.showModal();
-    close.focus();
+    this.#close.focus();
     this.#show(index);
   }
 
@@ -87,6 +87,9 @@ class Viewer {
     this.#download.download = item.name ?? "";
     this.#previous.hidden = index === 0;
     this.#next.hidden = index === count - 1;
+    const focused = document.activeElement;
+    // Keys are heard only from within.
+    if (focused.hidden || !this.#dialog.contains(focused)) this.#close.focus();
     this.#layer = null;
     this.#scale = 1;
     this.#x = this.#y = 0;
@@ -111,7 +114,8 @@ class Viewer {
       loaded();
     };
     if (kind === "video") {
-      const video = el("video", { src: url, controls: true, playsInline: true, preload: "metadata" });
+      const video = el("video", { src: url, controls: true, playsInline: true });
+      video.preload = "metadata";
       if (preview) video.poster = preview;
       video.setAttribute("aria-label", alt || t("viewer"));
       video.addEventListener("loadedmetadata", loaded);
@@ -175,7 +179,8 @@ class Viewer {
   }
 
   #steer(event) {
-    if (event.target.localName === "video" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.localName === "video") return; // it has keys of its own
     const [x, y] = ARROWS[event.key] ?? [0, 0];
     if (this.#scale > 1 && (x || y)) {
       this.#move({ dx: -x * KEY_PX, dy: -y * KEY_PX, factor: 1 });

@@ -102,6 +102,7 @@ export class VirtualList extends EventTarget {
     if (!items.length) {
       this.#target = null;
       this.#isFollowing = true;
+      this.#rows.clear(); // what comes next may have the same keys, and be something else
     }
     const inView = this.#fromAnchor();
     const anchorKey = this.#items.keys[this.#anchor.index];

@@ -169,7 +169,7 @@ export function recordVoice(container, { limit, signal } = {}) {
     });
     recorder.addEventListener("ended", () => {
       bar.classList.add("ended");
-      note.textContent = t("voiceLimit");
+      note.textContent = t("voiceEnded");
       time.before(note);
     });
     recorder.start().then(
