@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import {
-  ANN, KEY, ME, TO_ANN, ack, answerPage, answerSync, fakeClock, http, online, row, settle, text,
+  ANN, KEY, ME, TO_ANN, ack, answer, answerPage, answerSync, fakeClock, http, online, row, settle, text,
 } from "./support.mjs";
 
 beforeEach(fakeClock);
@@ -22,8 +22,9 @@ test("read_is_told_once_for_all_that_was_read_within_a_moment", async () => {
   }
   const { unread, read } = client.conversation(KEY);
   assert.deepEqual([unread, read], [0, 7]);
+  mock.timers.tick(199);
   assert.deepEqual(receipts(socket), []);
-  mock.timers.tick(200);
+  mock.timers.tick(1);
   assert.deepEqual(receipts(socket), [[ANN, 7, "read"]]);
   client.markRead(KEY);
   mock.timers.tick(1000);
@@ -257,6 +258,20 @@ test("names_are_one_s_own_then_the_nickname_then_the_username_then_the_id", asyn
   client.person(ANN);
   await settle();
   assert.equal(asked(), 2);
+});
+
+test("user_who_could_not_be_asked_for_is_asked_for_again_and_nobody_is_not", async () => {
+  let isAway = true;
+  const away = () => (isAway ? answer(503, {}) : answer(200, { id: ANN, username: "ann" }));
+  const { calls, fetch } = http({ [`GET /api/users/${ANN}`]: away });
+  const { client } = await online([], { fetch });
+  for (const id of [ANN, 8]) client.person(id);
+  await settle();
+  isAway = false;
+  for (const id of [ANN, 8]) client.person(id);
+  await settle();
+  assert.equal(client.person(ANN).username, "ann");
+  assert.equal(calls.filter(({ name }) => name === "GET /api/users/8").length, 1);
 });
 
 test("live_timeline_that_is_not_looked_at_is_trimmed_and_read_again", async () => {
