@@ -1,21 +1,27 @@
-"""The SDK under Node against a real server."""
+"""The SDK against a real server: under Node, in tabs of a browser, and by its description."""
 
 import asyncio
 import os
-from collections.abc import Callable
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Page, expect
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
+from tests.support.browser import People, until
+from tests.support.json_client import PASSWORD, JsonClient, http
 from tests.support.node import ROOT, Node
 from tests.support.nodejs import MISSING, NODE
 
 REAL = ROOT / "tests" / "web" / "real"
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / "sdk.md").read_text(), re.M | re.S)
 
-pytestmark = pytest.mark.skipif(not NODE, reason=MISSING)
+needs_node = pytest.mark.skipif(not NODE, reason=MISSING)
 
 
 async def run(script: Path, **env: str) -> None:
@@ -35,6 +41,7 @@ async def run(script: Path, **env: str) -> None:
     assert process.returncode == 0, output.decode()[-6000:]
 
 
+@needs_node
 @pytest.mark.gen_test(timeout=120)
 async def test_people_chat_by_the_sdk(node: Node) -> None:
     """Chat, acts, receipts, paging, groups, files, search, tokens, logout."""
@@ -51,6 +58,7 @@ class Control(RequestHandler):
         self.deeds[name]()
 
 
+@needs_node
 @pytest.mark.gen_test(timeout=180)
 async def test_sdk_loses_nothing_when_the_server_is_killed(own_node: Node) -> None:
     """Three deaths in the middle of sending: each line once, in order, on both sides."""
@@ -62,5 +70,202 @@ async def test_sdk_loses_nothing_when_the_server_is_killed(own_node: Node) -> No
     try:
         control = f"http://127.0.0.1:{port}"
         await run(REAL / "outage.mjs", TANDEM_URL=own_node.url, CONTROL=control)
+    finally:
+        server.stop()
+
+
+COUNTED = """
+  globalThis.sockets = 0;
+  const Plain = WebSocket;
+  globalThis.WebSocket = class extends Plain {
+    constructor(url) { super(url); globalThis.sockets++; }
+  };
+"""
+
+
+async def enter(page: Page, account: JsonClient) -> None:
+    """The SDK alone, on a page without anything else, as ``client``."""
+    await page.evaluate(
+        """async ([who, password]) => {
+          const { Tandem } = await import("/sdk/tandem.js");
+          globalThis.client = new Tandem();
+          if (!client.user) await client.login(who, password);
+          await client.start();
+        }""",
+        [account.username, PASSWORD],
+    )
+
+
+def texts(key: str) -> str:
+    return (
+        f"(client.conversation('{key}')?.timeline.entries ?? []).map(({{ content }}) => content)"
+        ".join()"
+    )
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_tabs_of_a_browser_share_connection_outbox_and_messages(
+    node: Node, people: People
+) -> None:
+    """One socket for three tabs, whichever is closed; what could not be sent is after a reload."""
+    ann, ben = await JsonClient.register(node), await JsonClient.online(node)
+    key = f"10/{ben.id}"
+    person = await people.come(node, "/sdk/tandem.js")
+    await person.context.add_init_script(COUNTED)
+    await person.page.reload()
+    tabs = [person.page, *[await person.open("/sdk/tandem.js") for _ in range(2)]]
+    for tab in tabs:
+        await enter(tab, ann)
+        await until(tab, "client.state === 'online'")
+    assert [await tab.evaluate("sockets") for tab in tabs] == [1, 0, 0]
+    await tabs[2].evaluate(f"client.send({{ chat: 10, dstid: {ben.id} }}, 'one')")
+    assert (await ben.expect(cmd=10))["content"] == "one"
+    ben.send(cmd=10, dstid=ann.id, content="two", cid="x")
+    for tab in tabs:
+        await until(tab, f"{texts(key)} === 'one,two'")
+        await until(tab, "client.pending().length === 0")
+    await tabs[0].close()
+    await until(tabs[1], "client.state === 'online' && sockets === 1")
+    await tabs[2].evaluate(f"client.send({{ chat: 10, dstid: {ben.id} }}, 'three')")
+    assert (await ben.expect(cmd=10))["content"] == "three"
+    await until(tabs[1], f"{texts(key)} === 'one,two,three'")
+    await tabs[2].close()
+    await person.cut()
+    await until(tabs[1], "client.state === 'waiting'")
+    for text in ("four", "five"):
+        await tabs[1].evaluate(f"client.send({{ chat: 10, dstid: {ben.id} }}, '{text}')")
+    # A later write of the same store: what was said before is in it now.
+    await tabs[1].evaluate(
+        """new Promise((done) => {
+          const opening = indexedDB.open("tandem");
+          opening.onsuccess = () => {
+            const change = opening.result.transaction("pairs", "readwrite");
+            change.objectStore("pairs").put(1, "test");
+            change.oncomplete = done;
+          };
+        })"""
+    )
+    await tabs[1].close()
+    await person.come_back()
+    again = await person.open("/sdk/tandem.js")
+    await enter(again, ann)
+    assert [(await ben.expect(cmd=10))["content"] for _ in range(2)] == ["four", "five"]
+    await until(again, "client.pending().length === 0")
+    assert await again.evaluate(texts(key)) == "one,two,three,four,five"
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_file_goes_up_from_a_browser_with_progress(node: Node, people: People) -> None:
+    """By XMLHttpRequest, whose upload can be watched, and ended."""
+    ann = await JsonClient.register(node)
+    person = await people.come(node, "/sdk/tandem.js")
+    await enter(person.page, ann)
+    parts, address = await person.page.evaluate(
+        """(async () => {
+          const parts = [];
+          const onProgress = (part) => parts.push(part);
+          const file = new Blob(["x".repeat(300_000)], { type: "audio/webm;codecs=opus" });
+          return [parts, await client.upload(file, { name: "a.webm", onProgress })];
+        })()"""
+    )
+    assert parts == sorted(parts) and parts[-1] == 1 and len(parts) > 1
+    assert await person.page.evaluate(
+        "address => fetch(address).then(async (answer) => (await answer.blob()).size)", address
+    ) == (300_000)
+    told = await person.page.evaluate(
+        """(async () => {
+          const wish = new AbortController();
+          const onProgress = () => wish.abort(new Error("no more"));
+          const file = new Blob(["x".repeat(5_000_000)]);
+          try {
+            await client.upload(file, { onProgress, signal: wish.signal });
+          } catch (error) {
+            return error.message;
+          }
+        })()"""
+    )
+    assert told == "no more"
+
+
+def example(kind: str, **changes: str) -> str:
+    """The one block of this kind in docs/sdk.md."""
+    [found] = [text for language, text in BLOCKS if language == kind]
+    for old, new in changes.items():
+        assert old in found, old
+        found = found.replace(old, new)
+    return found
+
+
+class Written(RequestHandler):
+    """One page."""
+
+    def initialize(self, text: str) -> None:
+        self.text = text
+
+    def get(self) -> None:
+        self.write(self.text)
+
+
+@asynccontextmanager
+async def echoing(node: Node) -> AsyncIterator[None]:
+    """The example for Node."""
+    ws = (ROOT / "tests/clients/node_modules/ws/wrapper.mjs").as_uri()
+    sdk = (ROOT / "web/sdk/tandem.js").as_uri()
+    script = example(
+        "js", **{"http://127.0.0.1:8080": node.url, '"ws"': f'"{ws}"', "./web/sdk/tandem.js": sdk}
+    )
+    path = node.directory / "echo.mjs"
+    path.write_text(script)
+    process = await asyncio.create_subprocess_exec(NODE, str(path))
+    try:
+        yield
+    finally:
+        assert process.returncode is None, "it runs until it is ended"
+        process.kill()
+        await process.wait()
+
+
+@needs_node
+@pytest.mark.gen_test(timeout=90)
+async def test_page_and_bot_of_the_description_chat_with_each_other(
+    own_node: Node, people: People
+) -> None:
+    """The page, of another origin, has 30 lines; both examples work as they stand."""
+    socket, port = bind_unused_port()
+    origin = f"http://127.0.0.1:{port}"
+    own_node.env["TANDEM_HTTP_ALLOWED_ORIGINS"] = origin
+    own_node.start()
+    page_text = example("html", **{"https://chat.example.org": own_node.url})
+    assert page_text.count("\n") <= 30
+    server = HTTPServer(Application([("/", Written, {"text": page_text})]))
+    server.add_socket(socket)
+    try:
+        body = {"username": "echo", "password": "a good password"}
+        _, echo, _ = await http(own_node, "POST", "/api/register", body)
+        ann = await JsonClient.online(own_node)
+        async with echoing(own_node):
+            ann.send(cmd=10, dstid=echo["id"], content="are you there?", cid="1")
+            assert (await ann.expect(cmd=10))["content"] == "You said: are you there?"
+            person = await people.come(own_node, "/icon.svg")
+            page = person.page
+            await page.goto(origin)
+            await page.get_by_label("Name").fill(ann.username)
+            await page.get_by_label("Password").fill(PASSWORD)
+            await page.get_by_role("button", name="Log in").click()
+            await page.get_by_role("button", name="echo (1)").click()
+            await page.get_by_label("Message").fill("hello")
+            await page.get_by_role("button", name="Send").click()
+            log = page.locator("#log li")
+            await expect(log).to_have_text(
+                [
+                    f"{ann.username}: are you there?",
+                    "echo: You said: are you there?",
+                    f"{ann.username}: hello",
+                    "echo: You said: hello",
+                ]
+            )
+            await page.reload()
+            await page.get_by_role("button", name="echo (0)").click()
+            await expect(log).to_have_count(4)
     finally:
         server.stop()

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import {
-  ANN, KEY, ME, TO_ANN, ack, answer, answerPage, answerSync, fakeClock, http, online, row, settle, text,
+  ANN, KEY, ME, TO_ANN, ack, answer, answerPage, answerSync, fakeClock, http, online, row, settle,
+  text,
 } from "./support.mjs";
 
 beforeEach(fakeClock);
@@ -151,7 +152,8 @@ test("settings_from_another_device_are_taken_over_and_pinned_ones_come_first", a
 
 test("pointers_of_others_only_move_forward_and_reading_is_getting", async () => {
   const { client, socket } = await online([row(9)]);
-  const tell = (state, seq) => socket.receive({ cmd: 12, chat: 10, dstid: ME, userid: ANN, state, seq });
+  const frame = { cmd: 12, chat: 10, dstid: ME, userid: ANN };
+  const tell = (state, seq) => socket.receive({ ...frame, state, seq });
   const pointers = () => client.conversation(KEY).receipts.get(ANN);
   tell("delivered", 7);
   assert.deepEqual(pointers(), { delivered: 7, read: 0 });
@@ -275,7 +277,8 @@ test("user_who_could_not_be_asked_for_is_asked_for_again_and_nobody_is_not", asy
 });
 
 test("live_timeline_that_is_not_looked_at_is_trimmed_and_read_again", async () => {
-  const { client, socket } = await online([row(0, { last: undefined }), row(0, { dstid: BEN, last: undefined })]);
+  const empty = { last: undefined };
+  const { client, socket } = await online([row(0, empty), row(0, { ...empty, dstid: BEN })]);
   client.open(10, ANN);
   for (let seq = 1; seq <= 500; seq++) socket.receive(text(seq));
   const { timeline } = client.conversation(KEY);
