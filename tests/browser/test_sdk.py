@@ -1,25 +1,22 @@
-"""The SDK against a real server: under Node, in tabs of a browser, and by its description."""
+"""The SDK against a real server: under Node, and in tabs of a browser."""
 
 import asyncio
 import os
-import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
 from tests.support.browser import People, until
-from tests.support.json_client import PASSWORD, JsonClient, http
+from tests.support.json_client import PASSWORD, JsonClient
 from tests.support.node import ROOT, Node
 from tests.support.nodejs import MISSING, NODE
 
 REAL = ROOT / "tests" / "web" / "real"
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "docs" / "sdk.md").read_text(), re.M | re.S)
 
 needs_node = pytest.mark.skipif(not NODE, reason=MISSING)
 
@@ -185,87 +182,3 @@ async def test_file_goes_up_from_a_browser_with_progress(node: Node, people: Peo
         })()"""
     )
     assert told == "no more"
-
-
-def example(kind: str, **changes: str) -> str:
-    """The one block of this kind in docs/sdk.md."""
-    [found] = [text for language, text in BLOCKS if language == kind]
-    for old, new in changes.items():
-        assert old in found, old
-        found = found.replace(old, new)
-    return found
-
-
-class Written(RequestHandler):
-    """One page."""
-
-    def initialize(self, text: str) -> None:
-        self.text = text
-
-    def get(self) -> None:
-        self.write(self.text)
-
-
-@asynccontextmanager
-async def echoing(node: Node) -> AsyncIterator[None]:
-    """The example for Node."""
-    ws = (ROOT / "tests/clients/node_modules/ws/wrapper.mjs").as_uri()
-    sdk = (ROOT / "web/sdk/tandem.js").as_uri()
-    script = example(
-        "js", **{"http://127.0.0.1:8080": node.url, '"ws"': f'"{ws}"', "./web/sdk/tandem.js": sdk}
-    )
-    path = node.directory / "echo.mjs"
-    path.write_text(script)
-    process = await asyncio.create_subprocess_exec(NODE, str(path))
-    try:
-        yield
-    finally:
-        assert process.returncode is None, "it runs until it is ended"
-        process.kill()
-        await process.wait()
-
-
-@needs_node
-@pytest.mark.gen_test(timeout=90)
-async def test_page_and_bot_of_the_description_chat_with_each_other(
-    own_node: Node, people: People
-) -> None:
-    """The page, of another origin, has 30 lines; both examples work as they stand."""
-    socket, port = bind_unused_port()
-    origin = f"http://127.0.0.1:{port}"
-    own_node.env["TANDEM_HTTP_ALLOWED_ORIGINS"] = origin
-    own_node.start()
-    page_text = example("html", **{"https://chat.example.org": own_node.url})
-    assert page_text.count("\n") <= 30
-    server = HTTPServer(Application([("/", Written, {"text": page_text})]))
-    server.add_socket(socket)
-    try:
-        body = {"username": "echo", "password": "a good password"}
-        _, echo, _ = await http(own_node, "POST", "/api/register", body)
-        ann = await JsonClient.online(own_node)
-        async with echoing(own_node):
-            ann.send(cmd=10, dstid=echo["id"], content="are you there?", cid="1")
-            assert (await ann.expect(cmd=10))["content"] == "You said: are you there?"
-            person = await people.come(own_node, "/icon.svg")
-            page = person.page
-            await page.goto(origin)
-            await page.get_by_label("Name").fill(ann.username)
-            await page.get_by_label("Password").fill(PASSWORD)
-            await page.get_by_role("button", name="Log in").click()
-            await page.get_by_role("button", name="echo (1)").click()
-            await page.get_by_label("Message").fill("hello")
-            await page.get_by_role("button", name="Send").click()
-            log = page.locator("#log li")
-            await expect(log).to_have_text(
-                [
-                    f"{ann.username}: are you there?",
-                    "echo: You said: are you there?",
-                    f"{ann.username}: hello",
-                    "echo: You said: hello",
-                ]
-            )
-            await page.reload()
-            await page.get_by_role("button", name="echo (0)").click()
-            await expect(log).to_have_count(4)
-    finally:
-        server.stop()
