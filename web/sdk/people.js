@@ -59,7 +59,8 @@ export class People {
     const names = new Map();
     try {
       for (let after = 0, more = true; more; ) {
-        const page = await this.#session.request("GET", `/api/contacts?after=${after}&limit=${PAGE}`);
+        const path = `/api/contacts?after=${after}&limit=${PAGE}`;
+        const page = await this.#session.request("GET", path);
         for (const { id, memo } of page.contacts) if (memo) names.set(id, memo);
         after = page.contacts.at(-1)?.id;
         more = page.more && after !== undefined;
