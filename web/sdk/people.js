@@ -37,6 +37,7 @@ export class People {
 
   forget(id) {
     this.#users.delete(id);
+    this.loadContacts(); // the own name may be another now
   }
 
   /** Reads the names that one has given to contacts. */
