@@ -137,6 +137,8 @@ OPENING = Figure("opening 50 messages", "ms", most=100)
 FRAMES = Figure("frames a second", "", least=59)
 DROPPED = Figure("frames dropped", "%", most=1)
 LONGEST = Figure("longest task", "ms", most=50)
+LONGEST_OWN = Figure("longest task, without waiting for a core", "ms", most=50)
+BUSY = Figure("main thread's time on a core", "ms/s")
 
 Runs = dict[tuple[Figure, str], list[float]]
 """A figure, and in which case → its values."""
@@ -201,7 +203,8 @@ async def first_visit(person: Person, path: str, shown: list[str], runs: Runs, w
     page = await person.context.new_page()
     devtools = await person.devtools(page)
     await devtools.send("Network.enable")
-    await devtools.send("Network.clearBrowserCache")
+    # Only to clear it would not do: the service worker of the visit before may yet be filling it.
+    await devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
     kinds = "appcache,cookies,file_systems,indexeddb,cache_storage,service_workers,shader_cache"
     assert KEPT_STORAGE not in kinds
     where = {"origin": person.url, "storageTypes": kinds}
@@ -320,16 +323,19 @@ def seen_in(trace: bytes) -> list[tuple[Figure, float]]:
         and event["args"]["name"] == "CrRendererMain"
     ]
     tasks = [
-        event["dur"]
+        event
         for event in events
         if event["name"] == "RunTask"
         and (event["pid"], event["tid"]) == (pid, main)
-        and "dur" in event
+        and "tdur" in event
     ]
+    seconds = (times[-1] - times[0]) / 1e6
     return [
-        (FRAMES, (len(times) - 1) / (times[-1] - times[0]) * 1e6),
+        (FRAMES, (len(times) - 1) / seconds),
         (DROPPED, 100 * dropped / (dropped + len(times))),
-        (LONGEST, max(tasks) / 1000),
+        (LONGEST, max(task["dur"] for task in tasks) / 1000),
+        (LONGEST_OWN, max(task["tdur"] for task in tasks) / 1000),
+        (BUSY, sum(task["tdur"] for task in tasks) / 1000 / seconds),
     ]
 
 

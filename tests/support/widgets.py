@@ -16,7 +16,6 @@ PAGE: dict[str, Path] = {
     "/index.html": _HERE / "index.html",
     "/page.js": _HERE / "page.js",
     "/js": _WEB / "js",
-    "/js/i18n.js": _HERE / "i18n.js",
     "/css": _WEB / "css",
     "/vendor": _WEB / "vendor",
 }
@@ -45,7 +44,7 @@ def visit(
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(f"{site}/index.html")
     page.wait_for_function("window.ready")
-    page.evaluate("language => setLanguage(language)", language)
+    page.evaluate("language => chooseLanguage(language)", language)
     return page
 
 

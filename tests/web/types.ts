@@ -67,7 +67,7 @@ export async function whole(): Promise<void> {
 
 export function wrong(client: Tandem): void {
   // @ts-expect-error No such event.
-  client.on("mesage", () => {});
+  client.on("massage", () => {});
   // @ts-expect-error A place, not a key.
   client.send("10/10001", "hello");
   // @ts-expect-error Not for the page to set.

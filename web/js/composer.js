@@ -11,7 +11,7 @@ import { t } from "./i18n.js";
 const SHOW_COUNT = 500; // characters left when the counter appears
 const DRAFT_MS = 1500; // after the last key a draft is kept on the server
 const DRAFT_CHARS = 2000;
-const MOST_HEIGHT = 200; // pixels
+const MOST_HEIGHT = 200; // pixels, as in thread.css
 
 /** `acts`: `sent()`, `editLast()`, `setDrop`: the node that files may be dropped on. */
 export class Composer {
@@ -181,14 +181,19 @@ export class Composer {
   }
 
   #typedLooks() {
-    const { style } = this.#text;
-    style.height = "auto";
-    style.height = `${Math.min(this.#text.scrollHeight + 2, MOST_HEIGHT)}px`;
+    if (!CSS.supports("field-sizing", "content")) this.#fitHeight();
     const left = this.#charactersLeft();
     const name = left < 0 ? "tooLong" : "left";
     tell(this.#count, left < SHOW_COUNT ? t(name, { count: Math.abs(left) }) : "");
     this.#count.classList.toggle("error", left < 0);
     this.node.classList.toggle("is-empty", !this.#text.value.trim());
+  }
+
+  /** In browsers that cannot do it by themselves. */
+  #fitHeight() {
+    const { style } = this.#text;
+    style.height = "auto";
+    style.height = `${Math.min(this.#text.scrollHeight + 2, MOST_HEIGHT)}px`;
   }
 
   #charactersLeft() {

@@ -1,7 +1,6 @@
 // Contacts, requests and blocks of whoever is logged in, kept up by the client's events.
 
-import { nameOfUser } from "./format.js";
-import { language } from "./i18n.js";
+import { formatOf, nameOfUser } from "./format.js";
 
 const PAGE = 1000;
 
@@ -185,7 +184,7 @@ function present(contact, { state, memo = "" }) {
 }
 
 function byName(users, nameOf) {
-  const { compare } = new Intl.Collator(language, { numeric: true });
+  const { compare } = formatOf(Intl.Collator, { numeric: true });
   return users.sort((one, other) => compare(nameOf(one), nameOf(other)) || one.id - other.id);
 }
 

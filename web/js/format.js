@@ -2,7 +2,16 @@
 
 import { hasText, language, t } from "./i18n.js";
 
-const format = (ts, options) => new Intl.DateTimeFormat(language, options).format(ts);
+const formats = new Map();
+
+/** One of `Intl`'s for the page's language, kept: to make one takes far longer than to use it. */
+export function formatOf(Kind, options) {
+  const name = `${Kind.name} ${language} ${JSON.stringify(options)}`;
+  if (!formats.has(name)) formats.set(name, new Kind(language, options));
+  return formats.get(name);
+}
+
+const format = (ts, options) => formatOf(Intl.DateTimeFormat, options).format(ts);
 
 export const startOfDay = (ts) => new Date(ts).setHours(0, 0, 0, 0);
 
@@ -31,7 +40,7 @@ export function fileSize(bytes) {
   for (; size >= 1000 && place < 3; place++) size /= 1000;
   const options = { style: "unit", unit: units[place], unitDisplay: place ? "short" : "long" };
   const digits = { maximumFractionDigits: size < 10 && place ? 1 : 0 };
-  return new Intl.NumberFormat(language, { ...options, ...digits }).format(size);
+  return formatOf(Intl.NumberFormat, { ...options, ...digits }).format(size);
 }
 
 /** `1:05`. */

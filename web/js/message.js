@@ -115,7 +115,7 @@ export class MessageRow {
     const chips = this.#chips(message);
     if (chips) column.append(chips);
     node.append(column);
-    if (state === "stored" && !message.recalled) node.append(this.#tools(stored));
+    if (state === "stored" && !message.recalled) this.#giveTools(node, stored);
     node.addEventListener("contextmenu", (event) => {
       if (getSelection().toString() || event.target.closest("a, img, video")) return;
       event.preventDefault();
@@ -271,6 +271,14 @@ export class MessageRow {
   }
 
   // What can be done
+
+  /** Once they can be reached: made for each row, they would take as long as all the rest of it. */
+  #giveTools(node, message) {
+    let tools = null;
+    const give = () => (tools ??= node.appendChild(this.#tools(message)));
+    node.addEventListener("pointerenter", give);
+    node.addEventListener("focusin", give);
+  }
 
   #tools(message) {
     const react = iconButton("smile", "react", { tabIndex: -1 });

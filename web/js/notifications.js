@@ -34,6 +34,8 @@ export class Notifier {
   #stopWatching = () => {};
   #rangAt = 0;
   #bar = null;
+  #mayOffer = true; // once: to look up the permission takes 2 ms, and nobody likes to be asked twice
+  #count = -1;
 
   constructor(app) {
     this.#app = app;
@@ -73,7 +75,7 @@ export class Notifier {
     const { client, preferences } = this.#app;
     const isMention = message.at?.some((id) => id === 0 || id === client.user.id);
     if (conversation.muted && !isMention) return;
-    if (permission() === "default" && !preferences.hasChosenNotifications) this.#offer();
+    if (this.#mayOffer && !preferences.hasChosenNotifications) this.#offer();
     if (!this.#isLeader || (await this.#isLookedAt(conversation.key))) return;
     if (conversation.read >= message.seq) return;
     if (preferences.sound && Date.now() - this.#rangAt > QUIET_MS) {
@@ -121,6 +123,8 @@ export class Notifier {
   }
 
   #mark(count) {
+    if (count === this.#count) return;
+    this.#count = count;
     document.title = count ? `(${count > 99 ? "99+" : count}) ${this.#title}` : this.#title;
     const marked = new URL("../icon-unread.svg", import.meta.url).href;
     const wanted = count ? marked : this.#plainIcon;
@@ -137,6 +141,8 @@ export class Notifier {
 
   /** A line below the list that offers notifications, once somebody has written. */
   async #offer() {
+    this.#mayOffer = false;
+    if (permission() !== "default") return;
     const { preferences } = this.#app;
     await loadStyle("account");
     const yes = button("notify.allow", { className: "small" });

@@ -107,7 +107,9 @@ export class Thread {
     if (!key) return;
     if (isOther) this.#enter();
     if (seq) await this.#jump(seq);
-    if (isOther && matchMedia("(pointer: fine)").matches) this.#composer.focus();
+    if (!isOther || !matchMedia("(pointer: fine)").matches) return;
+    // When all is in its place: before, it would have to be placed twice.
+    requestAnimationFrame(() => key === this.#key && this.#composer.focus());
   }
 
   #leave() {

@@ -4,11 +4,13 @@ import { ApiError } from "./session.js";
 
 const AT_ONCE = 4;
 const PAGE = 1000;
+const KEPT = 500; // users who are kept over a reload
 
 export class People {
   #session;
   #emit;
   #users = new Map(); // id → user; null: asked for, or there is none
+  #kept = new Map(); // as they were before the reload
   #wanted = [];
   #asking = 0;
   #ownNames = new Map();
@@ -25,7 +27,7 @@ export class People {
       this.#wanted.push(id);
       this.#ask();
     }
-    return this.#users.get(id);
+    return this.#users.get(id) ?? this.#kept.get(id) ?? null;
   }
 
   name(id) {
@@ -38,6 +40,19 @@ export class People {
   forget(id) {
     this.#users.delete(id);
     this.loadContacts(); // the own name may be another now
+  }
+
+  /** Who is known, as plain data. */
+  saved() {
+    const known = [...this.#users].filter(([, user]) => user);
+    const users = [...new Map([...this.#kept, ...known]).values()];
+    return { users: users.slice(-KEPT), names: [...this.#ownNames] };
+  }
+
+  /** Takes in what was saved; it counts until the server is asked. */
+  restore({ users, names }) {
+    for (const user of users) this.#kept.set(user.id, user);
+    if (!this.#ownNames.size) this.#ownNames = new Map(names);
   }
 
   /** Reads the names that one has given to contacts. */

@@ -1,4 +1,5 @@
-// The last conversations, kept so that they are shown at once, and without a connection.
+// The last conversations and the names in them, kept so that they are shown at once, and without
+// a connection.
 
 const ROWS = 200;
 const LOGS = 30; // conversations whose entries are kept
@@ -10,18 +11,23 @@ export class Shelf {
   #prefix;
   #link;
   #conversations;
+  #people;
+  #newPeople = false;
   #changed = new Set();
   #stored = new Set();
   #timer = null;
 
-  constructor({ store, prefix, link, conversations }) {
+  constructor({ store, prefix, link, conversations, people }) {
     this.#store = store;
     this.#prefix = prefix;
     this.#link = link;
     this.#conversations = conversations;
+    this.#people = people;
   }
 
   async restore() {
+    const people = await this.#store.get(`${this.#prefix}people`);
+    if (people) this.#people.restore(people);
     this.#conversations.restore((await this.#store.get(`${this.#prefix}inbox`)) ?? []);
     for (const [name, log] of await this.#store.entries(`${this.#prefix}log:`)) {
       const key = name.slice(`${this.#prefix}log:`.length);
@@ -55,6 +61,12 @@ export class Shelf {
     this.#timer ??= setTimeout(this.#write, WRITE_MS);
   }
 
+  /** More is known of other users. */
+  peopleChanged() {
+    this.#newPeople = true;
+    this.changed();
+  }
+
   #hidden = () => {
     if (document.visibilityState === "hidden") this.#write();
   };
@@ -64,6 +76,8 @@ export class Shelf {
     clearTimeout(this.#timer);
     this.#timer = null;
     if (!this.#link.leads) return;
+    if (this.#newPeople) this.#store.set(`${this.#prefix}people`, this.#people.saved());
+    this.#newPeople = false;
     this.#store.set(`${this.#prefix}inbox`, this.#conversations.saved(ROWS));
     const withLog = this.#conversations.list.filter(({ timeline }) => timeline.entries.length);
     withLog.sort((one, other) => (other.last?.ts ?? 0) - (one.last?.ts ?? 0));

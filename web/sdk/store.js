@@ -85,7 +85,9 @@ export class IndexedStore {
         transaction.oncomplete = resolve;
         transaction.onabort = () => reject(transaction.error); // the disk is full, say
       });
-      const [value] = await Promise.all([task(transaction.objectStore(PAIRS)), ended]);
+      const asked = task(transaction.objectStore(PAIRS));
+      transaction.commit?.(); // else it waits for answers, which a page that is left never gets
+      const [value] = await Promise.all([asked, ended]);
       return value;
     } catch {
       return undefined;

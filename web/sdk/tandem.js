@@ -77,8 +77,8 @@ export class Tandem extends EventTarget {
     this.#history = new History({ me, link, conversations, outbox, emit, received });
     const askAgain = () => this.#history.refreshSoon();
     this.#hints = new Hints({ me, session, link, conversations, emit, askAgain });
-    this.#people = new People({ session, emit });
-    this.#shelf = new Shelf({ store, prefix, link, conversations });
+    const people = (this.#people = new People({ session, emit }));
+    this.#shelf = new Shelf({ store, prefix, link, conversations, people });
   }
 
   // Login
@@ -412,6 +412,7 @@ export class Tandem extends EventTarget {
   #emit(type, detail) {
     if (type === "conversations") this.#shelf?.changed();
     if (type === "messages") this.#shelf?.changed(detail.key);
+    if (type === "people") this.#shelf?.peopleChanged();
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

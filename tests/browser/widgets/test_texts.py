@@ -69,21 +69,6 @@ def test_qr_code_is_read_back_from_the_screen(
     page.context.close()
 
 
-def test_both_languages_have_the_same_texts_and_placeholders(page: Page) -> None:
-    texts = page.evaluate(
-        """async () => {
-            const all = [];
-            for (const language of ["en", "zh"]) {
-                const { default: texts } = await import(`/js/texts/${language}.js`);
-                const holes = (text) => (text.match(/\\{\\w+\\}/g) ?? []).sort().join();
-                all.push(Object.entries(texts).map(([key, text]) => [key, holes(text)]));
-            }
-            return all;
-        }"""
-    )
-    assert texts[0] == texts[1]
-
-
 def test_vendored_files_name_their_licence() -> None:
     files = sorted((ROOT / "web/vendor").glob("*.js"))
     assert files

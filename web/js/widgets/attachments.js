@@ -1,9 +1,10 @@
 // The tray of files that wait to be sent: looked at, captioned, uploaded one after the other.
 
 import { el } from "../dom.js";
+import { fileSize } from "../format.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { pickFiles } from "./files.js";
-import { icon } from "./icon.js";
 
 const CAPTION = 1000; // characters
 
@@ -27,15 +28,6 @@ export function attachmentTray(files, acts) {
   return tray;
 }
 
-/** A size for people: `3.4 MB`, as the page's language writes it. */
-export function humanSize(bytes) {
-  const power = Math.min(3, Math.max(1, Math.floor(Math.log10(Math.max(bytes, 1)) / 3)));
-  const unit = ["kilobyte", "megabyte", "gigabyte"][power - 1];
-  const value = bytes / 1000 ** power;
-  const options = { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 };
-  return new Intl.NumberFormat(document.documentElement.lang || "en", options).format(value);
-}
-
 class Tray {
   #acts;
   #entries = [];
@@ -50,8 +42,8 @@ class Tray {
     this.#caption.placeholder = t("trayCaption");
     this.#caption.setAttribute("aria-label", t("trayCaption"));
     this.#list.setAttribute("aria-label", t("trayFiles"));
-    const add = iconButton("add", t("trayAdd"));
-    const discard = iconButton("close", t("trayDiscard"));
+    const add = iconButton("plus", t("trayAdd"));
+    const discard = iconButton("x", t("trayDiscard"));
     const line = el("div", { className: "tray-line" }, add, this.#caption, this.#send);
     const head = el("div", { className: "tray-head" }, el("p", {}, t("trayFiles")), discard);
     this.node = el("form", { className: "tray" }, head, this.#list, line);
@@ -135,15 +127,15 @@ class TrayEntry {
     this.file = file;
     const { name } = file;
     this.#progress.setAttribute("aria-label", t("traySending", { name }));
-    this.#retry = iconButton("again", t("trayRetry", { name }));
-    this.#remove = iconButton("close", t("trayRemove", { name }));
+    this.#retry = iconButton("refresh-cw", t("trayRetry", { name }));
+    this.#remove = iconButton("x", t("trayRemove", { name }));
     this.#retry.addEventListener("click", retry);
     this.#remove.addEventListener("click", remove);
     const text = el("div", { className: "tray-text" }, el("bdi", { title: name }, name));
     text.append(this.#detail, this.#progress);
     const picture = el("span", { className: "tray-picture" }, this.#picture());
     this.node = el("li", { className: "tray-entry" }, picture, text, this.#retry, this.#remove);
-    this.#show("new", humanSize(file.size));
+    this.#show("new", fileSize(file.size));
   }
 
   get waiting() {
@@ -160,7 +152,7 @@ class TrayEntry {
     const { signal } = this.#abort;
     const onProgress = (part) => {
       this.#progress.value = part;
-      const [size, done] = [humanSize(this.file.size), `${Math.round(part * 100)} %`];
+      const [size, done] = [fileSize(this.file.size), `${Math.round(part * 100)} %`];
       if (!signal.aborted) this.#show("sending", `${size} · ${done}`);
     };
     onProgress(0);
@@ -213,7 +205,7 @@ class TrayEntry {
   /** For what has no picture: a sheet with the ending of the name. */
   #sign() {
     const ending = /\.([a-z\d]{1,4})$/i.exec(this.file.name)?.[1] ?? "";
-    return el("span", { className: "tray-sign", "aria-hidden": "true" }, icon("file"), ending);
+    return el("span", { className: "tray-sign", "aria-hidden": "true" }, icon("file-text"), ending);
   }
 }
 

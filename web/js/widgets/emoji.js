@@ -2,12 +2,9 @@
 
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { emojiGroups, findEmoji, loadEmoji, loadWords } from "./emoji-words.js";
 import { recentEmoji, rememberEmoji } from "./emoji-words.js";
-import { icon } from "./icon.js";
-
-/** Reactions that are offered before the picker is opened. */
-export const QUICK_REACTIONS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 
 const COLUMNS = 8; // as in widgets.css
 const PAGE_ROWS = 5;
@@ -60,7 +57,7 @@ class Picker {
     this.#tabs = el("div", { className: "emoji-tabs", role: "group" });
     this.#tabs.setAttribute("aria-label", t("emojiCategories"));
     const close = el("button", { type: "button", className: "icon", "aria-label": t("close") });
-    close.append(icon("close"));
+    close.append(icon("x"));
     close.addEventListener("click", () => this.close());
     this.#panel = el(
       "div",

@@ -2,7 +2,7 @@
 
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
-import { icon } from "./icon.js";
+import { icon } from "../icons.js";
 
 /**
  * Opens the system's file chooser; call it from a click.

@@ -2,7 +2,7 @@
 
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
-import { icon } from "./icon.js";
+import { icon } from "../icons.js";
 import { clockTime, drawWave, peaksOf, waveNode } from "./wave.js";
 
 const SPEEDS = [1, 1.5, 2];

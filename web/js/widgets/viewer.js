@@ -2,8 +2,8 @@
 
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { onGestures } from "./gestures.js";
-import { icon } from "./icon.js";
 
 const MOST = 8; // times larger than what fits
 const TWICE = 2.5; // and by a double click
@@ -38,9 +38,9 @@ class Viewer {
   #caption = el("p", { className: "viewer-caption", dir: "auto" });
   #stage = el("div", { className: "viewer-stage" });
   #download = el("a", { className: "viewer-button", target: "_blank", rel: "noopener" });
-  #previous = button("back", "viewerPrevious", "viewer-previous");
-  #next = button("next", "viewerNext", "viewer-next");
-  #close = button("close", "close");
+  #previous = button("chevron-left", "viewerPrevious", "viewer-previous");
+  #next = button("chevron-right", "viewerNext", "viewer-next");
+  #close = button("x", "close");
   #dialog;
 
   constructor(items, index) {

@@ -2,8 +2,8 @@
 
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { WidgetError } from "./error.js";
-import { icon } from "./icon.js";
 import { clockTime, drawWave, peaksOf, waveNode } from "./wave.js";
 
 const LIMIT_S = 300;
@@ -133,7 +133,7 @@ export class VoiceRecorder extends EventTarget {
  */
 export function recordVoice(container, { limit, signal } = {}) {
   const recorder = new VoiceRecorder({ limit });
-  const discard = button("bin", "voiceCancel", "icon voice-discard");
+  const discard = button("trash-2", "voiceCancel", "icon voice-discard");
   const send = button("send", "voiceSend", "primary icon");
   const wave = waveNode("wave-live");
   const time = el("span", { className: "voice-time", role: "timer" }, clockTime(0));
@@ -182,7 +182,7 @@ export function recordVoice(container, { limit, signal } = {}) {
         if (!(error instanceof WidgetError)) throw error;
         note.textContent = t(error.key);
         note.role = "alert";
-        const close = button("close", "close", "icon");
+        const close = button("x", "close", "icon");
         close.addEventListener("click", cancel);
         bar.replaceChildren(note, close);
         close.focus();
