@@ -10,7 +10,7 @@ from tests.support.browser import CHROMIUM, NETWORK_ERRORS, People, until
 from tests.support.chat_page import ChatPage
 from tests.support.groups import make_group
 from tests.support.json_client import JsonClient
-from tests.support.node import Node
+from tests.support.node import ROOT, Node
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
 
@@ -323,7 +323,7 @@ async def test_who_asks_to_be_let_in_is_let_in(node: Node, people: People) -> No
 
 @pytest.mark.gen_test(timeout=120)
 async def test_owner_changes_what_the_group_is(node: Node, people: People) -> None:
-    """Name, description, announcement, who may write; others see it, and cannot change it."""
+    """Words, picture, who may write; others see it at once, and cannot change it."""
     ann, ben = await JsonClient.register(node), await named(node, "Ben B.")
     gid = await make_group(ann, ben)
     page = await ChatPage.come(people, ann, f"/#/11/{gid}")
@@ -347,6 +347,10 @@ async def test_owner_changes_what_the_group_is(node: Node, people: People) -> No
     await expect(other.box).to_be_hidden()
     await page.field("group.mutedAll").uncheck()
     await expect(other.box).to_be_visible()
+    await info.locator("input[type=file]").set_input_files(ROOT / "web/icons/512.png")
+    await page.button("cropUse").click()
+    for each in (info, await open_info(other)):
+        await expect(each.locator(".people-card .avatar img")).to_be_visible()
     await page.field("group.quiet").check()
     _, inbox = await ann.call("GET", "/api/conversations")
     assert [one["muted"] for one in inbox["conversations"]] == [True]

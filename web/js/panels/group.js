@@ -3,7 +3,7 @@
 import { GROUP, keyOf } from "../../sdk/tandem.js";
 import { avatar } from "../avatar.js";
 import { ask, askText, openDialog } from "../dialog.js";
-import { button, el, iconButton, loadStyle } from "../dom.js";
+import { button, el, iconButton, loadStyle, loadWidget } from "../dom.js";
 import { isAdmin } from "../groups.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
@@ -92,7 +92,7 @@ export async function open(app, gid) {
   }
 
   async function setPicture(file) {
-    const { cropAvatar } = await import("../widgets/crop.js");
+    const { cropAvatar } = await loadWidget("crop");
     const blob = await cropAvatar(file);
     if (!blob) return;
     const avatar = await client.upload(blob, { name: "group", type: blob.type });
