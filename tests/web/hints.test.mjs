@@ -260,6 +260,10 @@ test("names_are_one_s_own_then_the_nickname_then_the_username_then_the_id", asyn
   client.person(ANN);
   await settle();
   assert.equal(asked(), 2);
+  contacts[0].memo = "Big Ben"; // set by oneself, elsewhere in the page
+  client.forget(BEN);
+  await settle();
+  assert.equal(client.nameOf(BEN), "Big Ben");
 });
 
 test("user_who_could_not_be_asked_for_is_asked_for_again_and_nobody_is_not", async () => {

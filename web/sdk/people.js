@@ -39,6 +39,7 @@ export class People {
 
   forget(id) {
     this.#users.delete(id);
+    this.loadContacts(); // the own name may be another now
   }
 
   /** Who is known, as plain data. */
