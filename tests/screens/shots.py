@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.screens.town import Town
-from tests.support.json_client import PASSWORD
+from tests.support.chat_page import ChatPage
 
-Steps = Callable[[Page, Town], Awaitable[None]]
+Steps = Callable[[ChatPage, Town], Awaitable[None]]
+HIKES = "Weekend hikes 周末徒步"
 
 
 class Screen(NamedTuple):
@@ -21,51 +22,83 @@ class Screen(NamedTuple):
     locale: str = "en-US"
 
 
-async def sign_in(page: Page, username: str) -> None:
-    """From the entrance to the conversations, in whatever language."""
-    await page.locator("[autocomplete=username]").fill(username)
-    await page.locator("[type=password]").fill(PASSWORD)
-    await page.locator("[type=password]").press("Enter")
-    await expect(page.get_by_role("navigation").first).to_be_visible()
+async def entrance(at: ChatPage, town: Town) -> None:
+    await expect(at.page.get_by_label(at.t("username"))).to_be_visible()
 
 
-async def open_conversation(page: Page, name: str) -> None:
-    await page.get_by_role("link", name=name).first.click()
-    await expect(page.get_by_role("heading", name=name)).to_be_visible()
-
-
-async def entrance(page: Page, town: Town) -> None:
-    await expect(page.get_by_label("Username")).to_be_visible()
-
-
-async def sign_up_with_errors(page: Page, town: Town) -> None:
+async def sign_up_with_errors(at: ChatPage, town: Town) -> None:
     """A name that cannot be, and a password that is too short."""
-    await page.get_by_role("button", name="Create account").click()
-    await page.get_by_label("Username").fill("mara lindqvist")
-    await page.get_by_label("Password").fill("short")
-    await page.get_by_label("Password").press("Enter")
-    await expect(page.get_by_text("8 to 256 characters are needed.")).to_be_visible()
+    await at.button("register").click()
+    await at.page.get_by_label(at.t("username")).fill("mara lindqvist")
+    await at.page.get_by_label(at.t("nickname")).fill("林若溪")
+    await at.page.get_by_label(at.t("password")).fill("short")
+    await at.page.get_by_label(at.t("password")).press("Enter")
+    await expect(at.page.get_by_text(at.t("errorPassword"))).to_be_visible()
 
 
-async def nothing_yet(page: Page, town: Town) -> None:
-    await expect(page.get_by_text("No conversations yet")).to_be_visible()
+async def nothing_yet(at: ChatPage, town: Town) -> None:
+    await expect(at.page.get_by_text(at.t("noConversations"))).to_be_visible()
 
 
-async def harbour(page: Page, town: Town) -> None:
-    await open_conversation(page, "Jonas Weber")
-    await expect(page.get_by_text("Harbour café afterwards?").last).to_be_visible()
+async def conversations(at: ChatPage, town: Town) -> None:
+    await expect(at.row("Jonas Weber")).to_be_visible()
 
 
-async def hikes(page: Page, town: Town) -> None:
-    await open_conversation(page, "Weekend hikes")
-    await expect(page.get_by_text("see you at 9:30").last).to_be_visible()
+async def harbour(at: ChatPage, town: Town) -> None:
+    await at.open("Jonas Weber")
+    await at.sees("Harbour café afterwards?")
+
+
+async def hikes(at: ChatPage, town: Town) -> None:
+    await at.open(HIKES)
+    await at.sees("see you at 9:30")
+
+
+async def search(at: ChatPage, town: Town) -> None:
+    await at.sidebar.get_by_role("searchbox").fill("harbour")
+    await at.button("findMessages", at.sidebar, words="harbour").click()
+    await expect(at.dialog.get_by_role("mark").first).to_be_visible()
+
+
+async def contacts(at: ChatPage, town: Town) -> None:
+    await at.sidebar.get_by_role("button", name=at.t("contacts")).click()
+    await expect(at.dialog.get_by_text("Priya Raman")).to_be_visible()
+
+
+async def group(at: ChatPage, town: Town) -> None:
+    """As its owner sees it, who can change everything."""
+    await at.open(HIKES)
+    await at.thread.get_by_role("button", name=HIKES).first.click()
+    await expect(at.dialog.get_by_text(town.title("jonas"))).to_be_visible()
+
+
+async def profile(at: ChatPage, town: Town) -> None:
+    await at.own_menu("profile")
+    await expect(at.dialog.get_by_label(at.t("profile.memo"))).to_be_visible()
+
+
+async def devices(at: ChatPage, town: Town) -> None:
+    await at.own_menu("devices")
+    await expect(at.dialog.get_by_text("Gajim at work")).to_be_visible()
+
+
+async def xmpp(at: ChatPage, town: Town) -> None:
+    await at.own_menu("xmppApp")
+    jid = town["mara"].jid
+    await expect(at.dialog.get_by_role("img", name=at.t("xmpp.qr", jid=jid))).to_be_visible()
 
 
 SCREENS: Sequence[Screen] = (
     Screen("sign-in", "Sign in", "", entrance),
-    Screen("sign-up", "Sign up, with what is wrong", "", sign_up_with_errors),
+    Screen("sign-up", "Sign up, with what is wrong (Chinese)", "", sign_up_with_errors, "zh-CN"),
     Screen("empty", "No conversations yet", "noor", nothing_yet),
-    Screen("chat", "Conversations, and a chat of two", "mara", harbour),
-    Screen("group", "A group, in two languages", "mara", hikes),
+    Screen("list", "Conversations", "mara", conversations),
+    Screen("chat", "A chat of two", "mara", harbour),
+    Screen("group", "A group: pictures, a voice, answers and reactions", "mara", hikes),
+    Screen("search", "Search in all messages", "mara", search),
+    Screen("group-info", "A group, as its owner sees it", "mara", group),
+    Screen("devices", "Devices", "mara", devices),
+    Screen("xmpp", "Connect an XMPP app", "mara", xmpp),
+    Screen("contacts", "Contacts, with requests (Chinese)", "mara", contacts, "zh-CN"),
+    Screen("profile", "Profile (Chinese)", "mara", profile, "zh-CN"),
 )
-"""To come with the page: search, contacts, group administration, profile and devices, XMPP."""

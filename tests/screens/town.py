@@ -49,6 +49,10 @@ class Town:
     def __getitem__(self, username: str) -> JsonClient:
         return self.people[username]
 
+    def title(self, username: str) -> str:
+        """What others call somebody."""
+        return next(one.nickname for one in NEIGHBOURS if one.username == username)
+
     async def call(self, who: str, method: str, path: str, body: Any = None) -> Any:
         """A call that succeeds."""
         status, answer = await self[who].call(method, path, body)

@@ -12,10 +12,10 @@ import { highlighted } from "./highlight.js";
 const PAUSE_MS = 250; // after the last key
 const KINDS = { 4: "pictures", 8: "videos", 3: "voice", 10: "files", 7: "links" };
 
-/** Opens the search; `place` is the conversation to search first, or nothing. */
-export async function open(app, place) {
+/** Opens the search. `chat`, `dstid`: the conversation to search first; `q`: words to look for. */
+export async function open(app, { chat, dstid, q } = {}) {
   await loadStyle("account");
-  new Search(app, place);
+  new Search(app, chat ? { chat, dstid } : null, q);
 }
 
 class Search {
@@ -35,7 +35,7 @@ class Search {
   #isLoading = false;
   #names = []; // one function for each row, to write the names anew
 
-  constructor(app, place) {
+  constructor(app, place, q = "") {
     this.#app = app;
     this.#place = place;
     this.#query.placeholder = t("find.placeholder");
@@ -47,8 +47,9 @@ class Search {
     const head = el("div", { className: "find-head" }, field, filters);
     const content = [head, this.#note, this.#list, this.#end];
     this.#dialog = openDialog({ title: t("find.title"), className: "wide finder", content });
-    this.#tell(t("find.start"), "search");
     this.#listen();
+    this.#query.value = q;
+    this.#search();
     this.#query.focus();
   }
 
