@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler
 
-from tests.support.browser import People, until
+from tests.support.browser import People, Person, until
 from tests.support.json_client import PASSWORD, JsonClient
 from tests.support.node import ROOT, Node
 from tests.support.nodejs import MISSING, NODE
@@ -71,6 +71,7 @@ async def test_sdk_loses_nothing_when_the_server_is_killed(own_node: Node) -> No
         server.stop()
 
 
+BARE = "/sdk/tandem.js"
 COUNTED = """
   globalThis.sockets = 0;
   const Plain = WebSocket;
@@ -80,8 +81,15 @@ COUNTED = """
 """
 
 
+async def come(people: People, node: Node) -> Person:
+    """Somebody at a file of the service: its origin, and nothing of its page."""
+    person = await people.come(node, BARE)
+    person.forgive(r"favicon\.ico")
+    return person
+
+
 async def enter(page: Page, account: JsonClient) -> None:
-    """The SDK alone, on a page without anything else, as ``client``."""
+    """The SDK alone, as ``client``."""
     await page.evaluate(
         """async ([who, password]) => {
           const { Tandem } = await import("/sdk/tandem.js");
@@ -107,10 +115,10 @@ async def test_tabs_of_a_browser_share_connection_outbox_and_messages(
     """One socket for three tabs, whichever is closed; what could not be sent is after a reload."""
     ann, ben = await JsonClient.register(node), await JsonClient.online(node)
     key = f"10/{ben.id}"
-    person = await people.come(node, "/sdk/tandem.js")
+    person = await come(people, node)
     await person.context.add_init_script(COUNTED)
     await person.page.reload()
-    tabs = [person.page, *[await person.open("/sdk/tandem.js") for _ in range(2)]]
+    tabs = [person.page, *[await person.open(BARE) for _ in range(2)]]
     for tab in tabs:
         await enter(tab, ann)
         await until(tab, "client.state === 'online'")
@@ -144,7 +152,7 @@ async def test_tabs_of_a_browser_share_connection_outbox_and_messages(
     )
     await tabs[1].close()
     await person.come_back()
-    again = await person.open("/sdk/tandem.js")
+    again = await person.open(BARE)
     await enter(again, ann)
     assert [(await ben.expect(cmd=10))["content"] for _ in range(2)] == ["four", "five"]
     await until(again, "client.pending().length === 0")
@@ -155,7 +163,7 @@ async def test_tabs_of_a_browser_share_connection_outbox_and_messages(
 async def test_file_goes_up_from_a_browser_with_progress(node: Node, people: People) -> None:
     """By XMLHttpRequest, whose upload can be watched, and ended."""
     ann = await JsonClient.register(node)
-    person = await people.come(node, "/sdk/tandem.js")
+    person = await come(people, node)
     await enter(person.page, ann)
     parts, address = await person.page.evaluate(
         """(async () => {
