@@ -251,7 +251,7 @@ export class VirtualList extends EventTarget {
     this.#pick(view);
   }
 
-  /** Makes the first item of which the beginning is in view the anchor, or else the first in view. */
+  /** The first item of which the beginning is in view is the anchor, or else the first in view. */
   #pick({ top, height }) {
     const y = this.#place({ top });
     let index = Math.max(0, this.#heights.indexAt(y));
