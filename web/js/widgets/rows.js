@@ -60,7 +60,7 @@ export class Rows {
       const isAway = row.index < first || row.index >= last;
       if (row.isAway === isAway) continue;
       row.isAway = isAway;
-      row.node.classList.toggle("is-away", isAway);
+      row.node.toggleAttribute("data-away", isAway);
       row.node.style.top = "";
     }
     this.#arrange(shown);
@@ -102,7 +102,7 @@ export class Rows {
   #replace(row, node) {
     const old = row.node;
     row.node = node;
-    node.classList.toggle("is-away", row.isAway);
+    node.toggleAttribute("data-away", row.isAway);
     this.#ofNode.set(node, row);
     this.#observer.observe(node, { box: "border-box" });
     if (!old) return;

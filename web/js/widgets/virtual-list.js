@@ -17,6 +17,7 @@ const NEAR = 2; // viewports from the first or last item that count as near
 const SPARE_ROWS = 6; // drawn a frame ahead of need
 const PASSES = 4; // in a frame, until what was measured fills the view
 const ENOUGH = 2000; // px of space below the rows that nobody comes to the end of in a frame
+const ROUNDING = 0.01; // px that sums of heights may be wrong by
 const HIGHLIGHT_MS = 2000;
 
 /**
@@ -58,8 +59,8 @@ export class VirtualList extends EventTarget {
    * @param {(item: T) => number} [options.estimate] px, for items not drawn yet
    * @param {(item: T, index: number, items: T[]) => { posinset: number, setsize: number } | null}
    *   [options.position] said to screen readers
-   * @param {HTMLElement} [options.list] the `ol` in the scroller; by default one is put there. Its
-   *   siblings may change their size, and may be hidden
+   * @param {HTMLElement} [options.list] the `ol`, a child of the scroller; by default one is put
+   *   there. Its siblings may change their size, and may be hidden
    */
   constructor(scroller, options) {
     super();
@@ -214,10 +215,9 @@ export class VirtualList extends EventTarget {
   }
 
   #look() {
-    const { clientHeight, clientTop, scrollTop } = this.#scroller;
-    const edge = this.#scroller.getBoundingClientRect().top + clientTop;
-    const start = this.#list.getBoundingClientRect().top - edge + scrollTop;
-    return { top: scrollTop, height: clientHeight, start };
+    const { clientHeight, scrollTop } = this.#scroller;
+    // Not by rectangles, which lose half a px where the list begins millions of px above the view.
+    return { top: scrollTop, height: clientHeight, start: this.#list.offsetTop };
   }
 
   #draw() {
@@ -251,7 +251,7 @@ export class VirtualList extends EventTarget {
     this.#pick(view);
   }
 
-  /** Makes the first item of which the beginning is in view the anchor, or else the first in view. */
+  /** The first item of which the beginning is in view is the anchor, or else the first in view. */
   #pick({ top, height }) {
     const y = this.#place({ top });
     let index = Math.max(0, this.#heights.indexAt(y));
@@ -320,7 +320,7 @@ export class VirtualList extends EventTarget {
       const isTight = space < 0 || this.#rows.first === 0 || top - start < height;
       if (isTight || !this.#hand.isMoving) {
         // Whole px, as `scrollTop` may have no others; the rest stays in the space.
-        const less = Math.ceil(truth - space);
+        const less = Math.ceil(truth - space - ROUNDING);
         this.#anchor.y += less;
         to += less;
       }
