@@ -13,6 +13,7 @@ import { isOnlyEmoji, textNodes } from "./widgets/linkify.js";
 export const QUICK_REACTIONS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 const WINDOW_MS = 2 * 60_000; // for recall and edit; the server decides
 const LONG_CHARS = 1500; // from here on a text is folded
+const LONG_LINES = 40;
 const TICKS = { stored: "check", delivered: "check-check", read: "check-check" };
 
 /** Renders the messages of the conversation that is open. `acts`: what the thread does for it. */
@@ -161,8 +162,9 @@ export class MessageRow {
   }
 
   #text({ cid, id }, content, at, isBig) {
-    const isLong = content.length > LONG_CHARS && !this.#unfolded.has(cid ?? id);
-    const shown = isLong ? content.slice(0, LONG_CHARS) : content;
+    const end = this.#unfolded.has(cid ?? id) ? content.length : foldAt(content);
+    const isLong = end < content.length;
+    const shown = content.slice(0, end);
     const text = el("div", { className: isBig ? "text big" : "text", dir: "auto" });
     const mentions = new Map((at ?? []).map((user) => [this.#mentionName(user), user]));
     text.append(
@@ -370,6 +372,13 @@ export class MessageRow {
     }
     event.preventDefault();
   }
+}
+
+/** How much of a text is shown at first; all of it, if it is not long. Cuts no character in two. */
+function foldAt(content) {
+  const lines = content.split("\n", LONG_LINES).join("\n").length;
+  const end = Math.min(content.length, LONG_CHARS, lines);
+  return /[\udc00-\udfff]/.test(content[end] ?? "") ? end - 1 : end;
 }
 
 async function copy(text) {
