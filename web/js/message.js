@@ -259,8 +259,8 @@ export class MessageRow {
       const chip = el("button", { type: "button", className: "chip", tabIndex: -1 });
       const names = ids.slice(0, 20).map((id) => this.#nameOf(id)).join(t("comma"));
       chip.append(el("span", { dir: "auto" }, sign), el("span", {}, String(ids.length)));
+      chip.append(el("span", { className: "hidden-text" }, names));
       chip.title = names;
-      chip.setAttribute("aria-label", `${sign} ${names}`);
       chip.setAttribute("aria-pressed", String(isOwn));
       chip.addEventListener("click", () => this.#react(message, isOwn ? "" : sign));
       chips.append(chip);
@@ -366,7 +366,10 @@ export class MessageRow {
       if (next) next.focus();
       else if (event.key === "ArrowDown") scroller.focus();
     } else if (isRow && (event.key === "Enter" || event.key === "ContextMenu")) {
-      row.querySelector(".tools button:last-child")?.click();
+      // At the row, which keeps the focus when it is drawn anew; its buttons would lose it.
+      const { left, bottom } = row.querySelector(".bubble").getBoundingClientRect();
+      const place = { clientX: left, clientY: Math.min(bottom, innerHeight) };
+      row.dispatchEvent(new MouseEvent("contextmenu", { ...place, cancelable: true }));
     } else {
       return;
     }
