@@ -72,7 +72,7 @@ class Story:
         row = await ann.find_person(self.username("Ben"), name)
         await ann.button("contacts.add", ann.dialog, name=name).click()
         await expect(row).to_contain_text(ann.t("contacts.asked"))
-        await ben.button("contacts", ben.sidebar).click()
+        await ben.contacts.click()
         await ben.button("contacts.accept", ben.dialog, name=self.names["Ann"]).click()
         await expect(
             ben.button("contacts.chat", ben.dialog, name=self.names["Ann"])

@@ -166,7 +166,7 @@ async def test_ticks_tell_how_far_a_message_has_come(node: Node, people: People)
     kim.send(cmd=12, chat=11, dstid=gid, seq=seq, state="delivered")
     count = page.message("who reads?").get_by_role("img", name=page.t("readByCount", count=1))
     await expect(count).to_be_visible()
-    await page.act("who reads?", "readBy")
+    await page.act("who reads?", "seenBy")
     for key, who in (("read", ben), ("received", kim)):
         readers = page.dialog.get_by_role("list", name=page.t(f"readers.{key}"))
         await expect(readers).to_contain_text(who.username)
