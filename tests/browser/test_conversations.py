@@ -153,10 +153,11 @@ async def test_log_out_leaves_nothing_of_the_person(node: Node, people: People) 
         return "between you and me" in await page.page.evaluate(KEPT)
 
     await eventually(is_kept)
+    await page.page.bring_to_front()
     await page.own_menu("logOut")
     await page.button("logOut", page.dialog).click()
     for one in (page, second):
-        await expect(one.field("password")).to_be_visible()
+        await expect(one.page.get_by_label(one.t("password"))).to_be_visible()
         left = await one.page.evaluate(KEPT)
         for word in ("between", ben.username, ann.username, "token", f":{ann.id}:"):
             assert word not in left

@@ -193,6 +193,7 @@ class Story:
         await second.open(self.group)
         await second.say("from the second tab")
         await ann.sees("from the second tab")
+        await ann.page.bring_to_front()
         await ann.say("from the first tab")
         await second.sees("from the first tab")
         await self.ben.sees("from the first tab")

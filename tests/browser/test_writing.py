@@ -1,11 +1,10 @@
 """Writing in a conversation: mentions, drafts, ticks, who may not, what fails, and attachments."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.support.browser import People, until
 from tests.support.chat_page import ChatPage
@@ -14,7 +13,6 @@ from tests.support.eventually import eventually
 from tests.support.groups import make_group
 from tests.support.json_client import JsonClient
 from tests.support.node import ROOT, Node
-from tests.support.rooms import RoomClient, room_of  # noqa: F401
 
 PICTURE = ROOT / "web/icons/192.png"
 
@@ -319,23 +317,19 @@ async def test_file_is_downloaded_under_its_name(
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_long_touch_opens_the_menu_of_a_message(node: Node, people: People) -> None:
-    """As on a phone, where there is no other button."""
+async def test_touched_message_offers_what_can_be_done(node: Node, people: People) -> None:
+    """On a phone, where there is nothing to point with; a touch elsewhere takes it away."""
     page, ann, ben = await two(node, people, width=390, height=844)
     await ben.say(ann.id, "touch me", "touch")
-    await page.sees("touch me")
-    box = await page.message("touch me").locator(".bubble").bounding_box()
-    assert box is not None
-    point = {"x": box["x"] + 20, "y": box["y"] + 10}
-    await hold(page.page, point)
-    await page.menu("reply")
+    message = page.message("touch me")
+    more = message.get_by_role("button", name=page.t("more"))
+    await message.locator(".bubble").tap()
+    await expect(more).to_be_visible()
+    await page.box.tap()
+    await expect(more).to_be_hidden()
+    await message.locator(".bubble").tap()
+    await more.tap()
+    await page.page.get_by_role("menuitem", name=page.t("reply"), exact=True).tap()
     await expect(page.thread.get_by_text(page.t("replyTo", name=ben.username))).to_be_visible()
-
-
-async def hold(page: Page, point: dict[str, float]) -> None:
-    """A finger that stays until the menu is there."""
-    devtools = await page.context.new_cdp_session(page)
-    touch = "Input.dispatchTouchEvent"
-    await devtools.send(touch, {"type": "touchStart", "touchPoints": [point]})
-    await asyncio.wait_for(page.get_by_role("menu").wait_for(), 10)
-    await devtools.send(touch, {"type": "touchEnd", "touchPoints": []})
+    await page.say("an answer")
+    await expect(page.message("an answer").locator(".quote")).to_contain_text("touch me")
