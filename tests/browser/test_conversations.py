@@ -1,4 +1,4 @@
-"""The list of conversations, ways in and out: marks, badges, links, the entrance, logging out."""
+"""The list of conversations, ways in and out: marks, badges, links, logging out."""
 
 import pytest
 from playwright.async_api import expect
@@ -7,47 +7,26 @@ from tests.support.browser import People
 from tests.support.chat_page import ChatPage
 from tests.support.eventually import eventually
 from tests.support.groups import make_group
-from tests.support.json_client import PASSWORD, JsonClient
+from tests.support.json_client import JsonClient
 from tests.support.node import Node
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_entrance_says_what_is_wrong_beside_each_field(node: Node, people: People) -> None:
-    """A name that cannot be or is taken, a short password, a pair that does not match."""
-    taken = await JsonClient.register(node)
-    person = await people.come(node)
-    person.forgive("status of 4(01|09|22)")
-    page = ChatPage(person, person.page)
-    password = page.page.get_by_label(page.t("password"))
-    await page.page.get_by_label(page.t("username")).fill(taken.username)
-    await password.fill("not the password")
-    await password.press("Enter")
-    await expect(page.page.get_by_text(page.t("errorPair"))).to_be_visible()
-    await page.button("register").click()
-    await password.fill("short")
-    await password.press("Enter")
-    await expect(page.page.get_by_text(page.t("errorPassword"), exact=True)).to_be_visible()
-    await password.fill(PASSWORD)
-    await password.press("Enter")
-    await expect(page.page.get_by_text(page.t("errorTaken"))).to_be_visible()
-    await expect(page.page.get_by_label(page.t("username"))).to_be_focused()
-    await page.page.get_by_label(page.t("username")).fill("no spaces")
-    await password.press("Enter")
-    await expect(page.page.get_by_text(page.t("errorUsername"))).to_be_visible()
 
 
 @pytest.mark.gen_test(timeout=60)
 async def test_conversation_shows_only_what_was_said_in_it(node: Node, people: People) -> None:
     """Going from one to the next leaves nothing behind, though all begin with seq 1."""
-    ann = await JsonClient.register(node)
-    others = [await JsonClient.online(node) for _ in range(3)]
-    for other in others:
-        await other.say(ann.id, f"only from {other.username}", "only")
+    ann, ben = await JsonClient.register(node), await JsonClient.online(node)
+    places = {ben.username: (10, ann.id)}
+    for name in ("Tea", "Coffee"):
+        gid = await make_group(ben, ann)
+        await ben.call("PATCH", f"/api/groups/{gid}", {"name": name})
+        places[name] = (11, gid)
+    for name, (chat, place) in places.items():
+        await ben.say(place, f"only in {name}", "only", chat=chat)
     page = await ChatPage.come(people, ann)
-    for other in (*others, *others):
-        await page.open(other.username)
-        await page.sees(f"only from {other.username}")
-        assert await page.said() == [f"only from {other.username}"]
+    for name in (*places, *places):
+        await page.open(name)
+        await page.sees(f"only in {name}")
+        assert await page.said() == [f"only in {name}"]
 
 
 @pytest.mark.gen_test(timeout=60)
