@@ -32,7 +32,7 @@ async def befriend(one: JsonClient, other: JsonClient) -> None:
 
 async def open_contacts(page: ChatPage) -> Locator:
     await page.back()
-    await page.button("contacts", page.sidebar).click()
+    await page.contacts.click()
     await expect(page.field("contacts.search")).to_be_visible()
     return page.dialog
 

@@ -72,7 +72,7 @@ class Story:
         row = await ann.find_person(self.username("Ben"), name)
         await ann.button("contacts.add", ann.dialog, name=name).click()
         await expect(row).to_contain_text(ann.t("contacts.asked"))
-        await ben.button("contacts", ben.sidebar).click()
+        await ben.contacts.click()
         await ben.button("contacts.accept", ben.dialog, name=self.names["Ann"]).click()
         await expect(
             ben.button("contacts.chat", ben.dialog, name=self.names["Ann"])
@@ -193,6 +193,7 @@ class Story:
         await second.open(self.group)
         await second.say("from the second tab")
         await ann.sees("from the second tab")
+        await ann.page.bring_to_front()
         await ann.say("from the first tab")
         await second.sees("from the first tab")
         await self.ben.sees("from the first tab")

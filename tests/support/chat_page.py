@@ -36,7 +36,7 @@ class ChatPage:
         self.page = page
         self.language = language
         self.sidebar = page.get_by_role("navigation")
-        self.thread = page.get_by_role("main")
+        self.thread = page.locator("#thread")
         self.messages = page.get_by_role("article")
         self.dialog = page.get_by_role("dialog").last
 
@@ -111,6 +111,12 @@ class ChatPage:
 
     async def leave_dialog(self) -> None:
         await self.button("close", self.dialog).first.click()
+
+    @property
+    def contacts(self) -> Locator:
+        """The button that opens them; it says how many requests there are, too."""
+        begins = re.compile("^" + re.escape(self.t("contacts")))
+        return self.sidebar.get_by_role("button", name=begins)
 
     # Messages
 

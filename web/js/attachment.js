@@ -6,7 +6,16 @@ import { fileSize, playTime } from "./format.js";
 import { icon } from "./icons.js";
 import { t } from "./i18n.js";
 
-const isAddress = (url) => /^https?:\/\//i.test(url ?? "");
+const isAddress = (url) => /^https?:\/\//i.test(url ?? "") && URL.canParse(url);
+
+/** A part of an address in letters, where it says letters. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
 
 /** The node for `media` 2 to 10 and those of other applications. */
 export function attachment(app, message) {
@@ -59,7 +68,7 @@ function packet({ amount, content, memo }) {
 
 function card({ url, pic, content, memo }) {
   const { host, pathname } = new URL(url);
-  const title = content || memo || decodeURI(pathname).slice(0, 80);
+  const title = content || memo || decoded(pathname).slice(0, 80);
   const link = el("a", { className: "card-link", href: url, target: "_blank", rel: "noopener noreferrer" });
   if (isAddress(pic)) {
     const image = el("img", { alt: "", loading: "lazy", src: pic });
@@ -77,7 +86,7 @@ function card({ url, pic, content, memo }) {
 }
 
 function file({ url, memo, amount }) {
-  const fallback = decodeURIComponent(new URL(url).pathname.split("/").pop().replace(/%(?![\da-f]{2})/gi, "%25"));
+  const fallback = decoded(new URL(url).pathname.split("/").pop());
   const name = memo || fallback || t("kind.file");
   const props = { className: "card-link file", href: url, target: "_blank", rel: "noopener noreferrer" };
   const link = el("a", { ...props, download: name }, el("span", { className: "file-sign" }, icon("file-text")));

@@ -17,7 +17,7 @@ export function openDialog({ title, className = "", content = [] }) {
   const heading = el("h2", { id, tabIndex: -1 }, title);
   const shut = iconButton("x", "close", { className: "icon dialog-close" });
   const body = el("div", { className: "dialog-body" }, ...[content].flat());
-  const head = el("header", { className: "dialog-head" }, heading, shut);
+  const head = el("div", { className: "dialog-head" }, heading, shut);
   const node = el("dialog", { className: `sheet ${className}`, "aria-labelledby": id }, head, body);
   document.body.append(node);
   const closed = new Promise((done) => {
@@ -83,7 +83,7 @@ export function openMenu(anchor, items, { signs = [] } = {}) {
     if (!item) node.append(el("hr"));
     else node.append(menuItem(item, () => close(true)));
   }
-  const host = (isPoint ? before : anchor)?.closest("dialog[open]") ?? document.body;
+  const host = (isPoint ? before : anchor)?.closest("dialog[open], main") ?? document.body;
   host.append(node);
   place(node, isPoint ? new DOMRect(anchor.x, anchor.y, 0, 0) : anchor.getBoundingClientRect());
   if (!isPoint) anchor.setAttribute("aria-expanded", "true");

@@ -43,7 +43,8 @@ export class Items {
       this.#taken.push(entry);
       this.#itemOf.push(isMessage(entry) ? this.#add(entry, unreadFrom) : null);
     }
-    const items = [{ kind: "edge", key: "edge" }, ...this.#stored];
+    // Another one where older messages came: what stood below the last one stays in its place.
+    const items = [{ kind: "edge", key: `edge ${entries[0]?.seq ?? ""}` }, ...this.#stored];
     if (timeline.live) this.#addPending(items, pending);
     return items;
   }

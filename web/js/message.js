@@ -13,6 +13,7 @@ import { isOnlyEmoji, textNodes } from "./widgets/linkify.js";
 export const QUICK_REACTIONS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
 const WINDOW_MS = 2 * 60_000; // for recall and edit; the server decides
 const LONG_CHARS = 1500; // from here on a text is folded
+const LONG_LINES = 40;
 const TICKS = { stored: "check", delivered: "check-check", read: "check-check" };
 
 /** Renders the messages of the conversation that is open. `acts`: what the thread does for it. */
@@ -161,8 +162,9 @@ export class MessageRow {
   }
 
   #text({ cid, id }, content, at, isBig) {
-    const isLong = content.length > LONG_CHARS && !this.#unfolded.has(cid ?? id);
-    const shown = isLong ? content.slice(0, LONG_CHARS) : content;
+    const end = this.#unfolded.has(cid ?? id) ? content.length : foldAt(content);
+    const isLong = end < content.length;
+    const shown = content.slice(0, end);
     const text = el("div", { className: isBig ? "text big" : "text", dir: "auto" });
     const mentions = new Map((at ?? []).map((user) => [this.#mentionName(user), user]));
     text.append(
@@ -257,8 +259,8 @@ export class MessageRow {
       const chip = el("button", { type: "button", className: "chip", tabIndex: -1 });
       const names = ids.slice(0, 20).map((id) => this.#nameOf(id)).join(t("comma"));
       chip.append(el("span", { dir: "auto" }, sign), el("span", {}, String(ids.length)));
+      chip.append(el("span", { className: "hidden-text" }, names));
       chip.title = names;
-      chip.setAttribute("aria-label", `${sign} ${names}`);
       chip.setAttribute("aria-pressed", String(isOwn));
       chip.addEventListener("click", () => this.#react(message, isOwn ? "" : sign));
       chips.append(chip);
@@ -364,12 +366,22 @@ export class MessageRow {
       if (next) next.focus();
       else if (event.key === "ArrowDown") scroller.focus();
     } else if (isRow && (event.key === "Enter" || event.key === "ContextMenu")) {
-      row.querySelector(".tools button:last-child")?.click();
+      // At the row, which keeps the focus when it is drawn anew; its buttons would lose it.
+      const { left, bottom } = row.querySelector(".bubble").getBoundingClientRect();
+      const place = { clientX: left, clientY: Math.min(bottom, innerHeight) };
+      row.dispatchEvent(new MouseEvent("contextmenu", { ...place, cancelable: true }));
     } else {
       return;
     }
     event.preventDefault();
   }
+}
+
+/** How much of a text is shown at first; all of it, if it is not long. Cuts no character in two. */
+function foldAt(content) {
+  const lines = content.split("\n", LONG_LINES).join("\n").length;
+  const end = Math.min(content.length, LONG_CHARS, lines);
+  return /[\udc00-\udfff]/.test(content[end] ?? "") ? end - 1 : end;
 }
 
 async function copy(text) {

@@ -77,7 +77,6 @@ export class Sidebar {
     this.#list.setAttribute("aria-label", t("conversations"));
     this.#rows.clear();
     this.#root.replaceChildren(
-      el("h1", { className: "hidden-text" }, "Tandem"),
       el("header", { className: "bar" }, this.#me, people, start),
       el("div", { className: "find" }, icon("search"), this.#find),
       this.#status,
@@ -151,12 +150,13 @@ export class Sidebar {
     if (this.#me.dataset.looks !== looks) {
       this.#me.dataset.looks = looks;
       const picture = avatar(name, { id, url: person?.avatar, presence });
-      this.#me.replaceChildren(picture, el("span", { className: "cut" }, name));
-      this.#me.setAttribute("aria-label", t("ownMenu", { name }));
+      const rest = el("span", { className: "hidden-text" }, t("ownMenu", { name: "" }));
+      this.#me.replaceChildren(picture, el("span", { className: "cut" }, name), rest);
     }
     const count = this.#app.contacts.pending.length;
     tell(this.#requests, count ? String(count) : "");
-    this.#requests.setAttribute("aria-label", t("requests", { count }));
+    const label = count ? [t("contacts"), t("requests", { count })].join(t("comma")) : t("contacts");
+    this.#requests.parentElement.setAttribute("aria-label", label);
   }
 
   #renderEmpty(isEmpty) {

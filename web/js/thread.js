@@ -51,6 +51,7 @@ export class Thread {
     const stage = el("div", { className: "stage" }, this.#scroller, this.#toEnd);
     this.#root.append(this.#placeholder(), this.#head, this.#news, stage, this.#composer.node);
     this.#list = new VirtualList(this.#scroller, {
+      list: this.#scroller.appendChild(el("div")),
       key: (item) => item.key,
       looks: (item) => this.#looks(item),
       render: (item) => this.#render(item),
@@ -218,7 +219,6 @@ export class Thread {
         el("span", { className: "row-note" }, note),
       ),
     );
-    title.setAttribute("aria-label", [name, note].filter(Boolean).join(", "));
     title.addEventListener("click", () => {
       this.#app.openPanel(chat === GROUP ? "group" : "person", dstid);
     });
