@@ -43,9 +43,12 @@ async function keepShell() {
 
 async function takeOver() {
   await self.registration.navigationPreload?.enable();
-  const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const open = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const tabs = open.map(({ id }) => id);
+  // By name: the next worker may be filling its own cache when these are deleted.
+  const older = (await caches.keys()).filter((one) => /^tandem-/.test(one) && one !== CACHE);
   const cache = await caches.open(CACHE);
-  await cache.put(OPEN_BEFORE, Response.json(tabs.map(({ id }) => id)));
+  await cache.put(OPEN_BEFORE, Response.json({ tabs, older }));
   await self.clients.claim();
   await forgetOlder();
 }
@@ -55,11 +58,10 @@ async function forgetOlder() {
   const cache = await caches.open(CACHE);
   const listed = await cache.match(OPEN_BEFORE);
   if (!listed) return;
-  const tabs = await Promise.all((await listed.json()).map((id) => self.clients.get(id)));
-  if (tabs.some(Boolean)) return;
-  for (const name of await caches.keys()) {
-    if (name.startsWith("tandem-") && name !== CACHE) await caches.delete(name);
-  }
+  const { tabs, older } = await listed.json();
+  const open = await Promise.all(tabs.map((id) => self.clients.get(id)));
+  if (open.some(Boolean)) return;
+  await Promise.all(older.map((name) => caches.delete(name)));
   await cache.delete(OPEN_BEFORE);
 }
 

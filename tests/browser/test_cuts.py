@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import expect
 
-from tests.support.browser import NETWORK_ERRORS, People
+from tests.support.browser import NETWORK_ERRORS, People, until
 from tests.support.chat_page import ChatPage
 from tests.support.json_client import JsonClient
 from tests.support.node import Node
@@ -13,6 +13,18 @@ from tests.support.node import Node
 HEIGHT = 4000
 """Of the window: all that is said is drawn."""
 PATIENCE_MS = 40_000
+
+CAN_GO_OFFLINE = """navigator.serviceWorker.ready.then(() => new Promise((done) => {
+    const opening = indexedDB.open("tandem");
+    opening.onsuccess = () => {
+        const pairs = opening.result.transaction("pairs").objectStore("pairs").getAllKeys();
+        pairs.onsuccess = () => {
+            opening.result.close();
+            done(pairs.result.some((key) => key.includes(":log:")));
+        };
+    };
+}))"""
+"""The page's worker is there, and the last messages are in storage."""
 
 
 async def two(node: Node, people: People) -> tuple[tuple[ChatPage, JsonClient], ...]:
@@ -140,7 +152,7 @@ async def test_offline_reload_keeps_what_waits_to_be_sent(node: Node, people: Pe
     """Without a network the page comes from its worker, the messages from storage."""
     (ann, ann_account), (ben, ben_account) = await two(node, people)
     await ann.say("Ann 0")
-    await ann.page.evaluate("navigator.serviceWorker.ready.then(() => 0)")
+    await until(ann.page, CAN_GO_OFFLINE)
     await ann.person.go_offline()
     said = ["Ann 0", *[f"Ann {number}" for number in range(1, 6)]]
     for text in said[1:]:
@@ -148,7 +160,7 @@ async def test_offline_reload_keeps_what_waits_to_be_sent(node: Node, people: Pe
     await ann.sees(said[-1])
     await ann.page.reload()
     await ann.is_in(ben_account.username)
-    await ann.sees(said[-1])
+    await expect(ann.messages).to_have_count(len(said))
     assert await ann.said() == said
     await ann.person.come_back()
     await all_arrive(ann, len(said))

@@ -324,7 +324,7 @@ def test_home_and_end_go_to_the_first_and_the_last(page: Page) -> None:
     assert (
         run(page, "await lab.settled(); return [lab.scroller.scrollTop, ...lab.inView()][1]") == 0
     )
-    assert run(page, "return lab.scroller.scrollTop") == 0
+    assert run(page, "return lab.scroller.scrollTop") == pytest.approx(0, abs=1)  # part of a pixel
     page.keyboard.press("PageDown")
     assert run(page, "await lab.settled(); return lab.top(0)") < -300
     page.keyboard.press("End")

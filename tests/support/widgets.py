@@ -43,7 +43,9 @@ def visit(
     page = context.new_page()
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(f"{site}/index.html")
-    page.wait_for_function("window.ready")
+    # Functions, here and in all tests: an expression would be evaluated anew each time that it is
+    # asked, which the page's policy forbids.
+    page.wait_for_function("() => window.ready")
     page.evaluate("language => chooseLanguage(language)", language)
     return page
 

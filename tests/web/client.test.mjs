@@ -232,6 +232,12 @@ test("back_off_grows_to_its_cap_with_full_jitter", async () => {
   assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
 });
 
+test("restart_of_the_server_is_waited_for_five_seconds_at_most_and_at_random", async () => {
+  const { client, socket } = await online([], { random: () => 0.9 });
+  socket.onclose({ code: 1012 });
+  assert.equal(client.retryAt - Date.now(), 4500);
+});
+
 test("close_4409_stops_until_taken_over", async () => {
   const { client, socket } = await online();
   socket.onclose({ code: 4409 });

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import {
-  ANN, KEY, ME, TO_ANN, ack, answerPage, answerSync, fakeClock, http, online, row, settle, text,
+  ANN, KEY, ME, TO_ANN, ack, answer, answerPage, answerSync, fakeClock, http, online, row, settle,
+  text,
 } from "./support.mjs";
 
 beforeEach(fakeClock);
@@ -22,8 +23,9 @@ test("read_is_told_once_for_all_that_was_read_within_a_moment", async () => {
   }
   const { unread, read } = client.conversation(KEY);
   assert.deepEqual([unread, read], [0, 7]);
+  mock.timers.tick(199);
   assert.deepEqual(receipts(socket), []);
-  mock.timers.tick(200);
+  mock.timers.tick(1);
   assert.deepEqual(receipts(socket), [[ANN, 7, "read"]]);
   client.markRead(KEY);
   mock.timers.tick(1000);
@@ -150,7 +152,8 @@ test("settings_from_another_device_are_taken_over_and_pinned_ones_come_first", a
 
 test("pointers_of_others_only_move_forward_and_reading_is_getting", async () => {
   const { client, socket } = await online([row(9)]);
-  const tell = (state, seq) => socket.receive({ cmd: 12, chat: 10, dstid: ME, userid: ANN, state, seq });
+  const frame = { cmd: 12, chat: 10, dstid: ME, userid: ANN };
+  const tell = (state, seq) => socket.receive({ ...frame, state, seq });
   const pointers = () => client.conversation(KEY).receipts.get(ANN);
   tell("delivered", 7);
   assert.deepEqual(pointers(), { delivered: 7, read: 0 });
@@ -257,10 +260,29 @@ test("names_are_one_s_own_then_the_nickname_then_the_username_then_the_id", asyn
   client.person(ANN);
   await settle();
   assert.equal(asked(), 2);
+  contacts[0].memo = "Big Ben"; // set by oneself, elsewhere in the page
+  client.forget(BEN);
+  await settle();
+  assert.equal(client.nameOf(BEN), "Big Ben");
+});
+
+test("user_who_could_not_be_asked_for_is_asked_for_again_and_nobody_is_not", async () => {
+  let isAway = true;
+  const away = () => (isAway ? answer(503, {}) : answer(200, { id: ANN, username: "ann" }));
+  const { calls, fetch } = http({ [`GET /api/users/${ANN}`]: away });
+  const { client } = await online([], { fetch });
+  for (const id of [ANN, 8]) client.person(id);
+  await settle();
+  isAway = false;
+  for (const id of [ANN, 8]) client.person(id);
+  await settle();
+  assert.equal(client.person(ANN).username, "ann");
+  assert.equal(calls.filter(({ name }) => name === "GET /api/users/8").length, 1);
 });
 
 test("live_timeline_that_is_not_looked_at_is_trimmed_and_read_again", async () => {
-  const { client, socket } = await online([row(0, { last: undefined }), row(0, { dstid: BEN, last: undefined })]);
+  const empty = { last: undefined };
+  const { client, socket } = await online([row(0, empty), row(0, { ...empty, dstid: BEN })]);
   client.open(10, ANN);
   for (let seq = 1; seq <= 500; seq++) socket.receive(text(seq));
   const { timeline } = client.conversation(KEY);

@@ -21,9 +21,11 @@ const conversationWith = (dstid, seq) =>
 /** A client that had `count` messages of Ann's when it was closed. */
 async function before(count) {
   const { client, socket } = await online([row(0, { last: undefined })], { store });
-  for (let seq = 1; seq <= count; seq++) socket.receive(text(seq));
-  mock.timers.tick(1000);
-  await settle();
+  for (let seq = 1; seq <= count; seq++) {
+    socket.receive(text(seq));
+    mock.timers.tick(1000);
+    await settle();
+  }
   client.stop();
 }
 

@@ -44,20 +44,19 @@ const sorted = (entry) => {
 /** One thing that somebody says or does in a conversation. */
 function happening(server, key, roll) {
   const userid = [ANN, ANN, key === KEY ? ANN : BEN, ME][roll(4)];
-  const place = userid === ME ? { dstid: Number(key.split("/")[1]) } : {};
   const messages = server.log(key).filter(isMessage);
   const target = messages[Math.max(0, messages.length - 1 - roll(roll(3) ? 8 : 200))];
   const kind = target ? roll(10) : 0;
   const isGone = target && server.log(key).some(({ cmd, ref }) => cmd === 14 && ref === target.id);
-  if (kind < 6 || isGone) server.say(key, { userid, ...place, content: `text ${roll(1000)}` });
-  else if (kind === 6) server.say(key, { userid: target.userid, ...place, cmd: 14, ref: target.id });
+  if (kind < 6 || isGone) server.say(key, { userid, content: `text ${roll(1000)}` });
+  else if (kind === 6) server.say(key, { userid: target.userid, cmd: 14, ref: target.id });
   else if (kind < 8) {
     const content = `edited ${roll(1000)}`;
-    server.say(key, { userid: target.userid, ...place, cmd: 15, ref: target.id, content });
+    server.say(key, { userid: target.userid, cmd: 15, ref: target.id, content });
   } else {
     const content = ["👍", "❤", ""][roll(3)];
     const act = { cmd: 16, ref: target.id, ...(content && { content }) };
-    server.say(key, { userid, ...place, ...act });
+    server.say(key, { userid, ...act });
   }
 }
 

@@ -63,7 +63,7 @@ export const answer = (status, body, headers = {}) => ({
   text: async () => (body === undefined ? "" : JSON.stringify(body)),
 });
 
-/** A `fetch`: `answers` is `"GET /path"` → body, or a function of the call that gives a response. */
+/** A `fetch`: `answers` is `"GET /path"` → body, or a function that gives a response. */
 export function http(answers = {}) {
   const calls = [];
   let tickets = 0;

@@ -69,7 +69,7 @@ export class Groups extends EventTarget {
     return isAdmin(this.get(gid)?.role);
   }
 
-  /** Why oneself may not speak there now: `{kind: "muted", until}`, `{kind: "mutedAll"}`, or null. */
+  /** Why oneself may not speak there: `{kind: "muted", until}`, `{kind: "mutedAll"}`, or null. */
   speakingBar(gid) {
     const group = this.get(gid);
     const until = this.own(gid)?.muted_until ?? 0;
@@ -112,8 +112,12 @@ export class Groups extends EventTarget {
       entry.group = group;
       entry.own = page.members.find(({ id }) => id === own) ?? null;
     } catch (error) {
-      if (error.reason === "not-a-member") this.#forget(entry);
-      else entry.isStale = true;
+      if (error.reason !== "not-a-member") {
+        entry.isStale = true;
+      } else {
+        this.#forget(entry);
+        this.#changed(gid);
+      }
       throw error;
     } finally {
       entry.reading = null;

@@ -4,8 +4,9 @@ import { GROUP, RECALL, isMessage, keyOf } from "./protocol.js";
 import { Timeline } from "./timeline.js";
 
 const SET = ["pinned", "muted", "archived", "draft"];
+const PLACE = ["chat", "dstid", "name", "avatar"];
 /** What is kept of a conversation over a reload. */
-const KEPT = ["chat", "dstid", "name", "avatar", "seq", "read", "unread", "mentioned", "last", ...SET];
+const KEPT = [...PLACE, "seq", "read", "unread", "mentioned", "last", ...SET];
 
 /** What tandem.d.ts says, and what the other parts need to know: */
 class Conversation {

@@ -15,6 +15,7 @@ const REFRESH_MS = 200;
 const WINDOWS = 4; // of one conversation
 const KEPT = 200; // entries of a conversation that is not looked at
 
+const notThere = () => new Refusal({ code: 404, reason: "no-such-message" });
 const sleep = (delay) => new Promise((done) => setTimeout(done, delay));
 
 export class History {
@@ -204,7 +205,8 @@ export class History {
 
   /** See tandem.d.ts, as for all that follow. */
   async loadOlder(key, timeline) {
-    const conversation = this.#look(key);
+    const conversation = this.look(key);
+    if (!conversation) return false;
     const part = timeline ?? conversation.timeline;
     if (part.complete) return true;
     const edge = part.low === null ? {} : { before: part.low };
@@ -225,7 +227,7 @@ export class History {
   }
 
   async loadNewer(key, timeline) {
-    const conversation = this.#look(key);
+    const conversation = this.look(key);
     if (timeline.live) return true;
     try {
       await this.#page(conversation, { after: timeline.high }, ({ messages }) => {
@@ -240,7 +242,8 @@ export class History {
   }
 
   async around(key, seq) {
-    const conversation = this.#look(key);
+    const conversation = this.look(key);
+    if (!conversation) throw notThere();
     if (conversation.timeline.high === null) await this.loadOlder(key);
     if (conversation.timeline.has(seq)) return conversation.timeline;
     const window = new Timeline(false);
@@ -255,7 +258,7 @@ export class History {
     }
     const { timeline } = conversation;
     if (timeline.has(seq)) return timeline;
-    if (!window.has(seq)) throw new Refusal({ code: 404, reason: "no-such-message" });
+    if (!window.has(seq)) throw notThere();
     if (window.high < timeline.low - 1) return window;
     timeline.prepend(window.entries, !window.complete);
     return timeline;
@@ -306,16 +309,12 @@ export class History {
   }
 
   /** This conversation is looked at now, and no other. */
-  #look(key) {
+  look(key) {
     const conversation = this.#conversations.find(key);
     const before = this.#conversations.find(this.#looked);
     this.#looked = key;
     if (before && before !== conversation) this.#trim(before);
     return conversation;
-  }
-
-  look(key) {
-    this.#look(key);
   }
 
   #trim({ key, timeline }) {

@@ -39,6 +39,7 @@ export class People {
 
   forget(id) {
     this.#users.delete(id);
+    this.loadContacts(); // the own name may be another now
   }
 
   /** Who is known, as plain data. */
@@ -59,7 +60,8 @@ export class People {
     const names = new Map();
     try {
       for (let after = 0, more = true; more; ) {
-        const page = await this.#session.request("GET", `/api/contacts?after=${after}&limit=${PAGE}`);
+        const path = `/api/contacts?after=${after}&limit=${PAGE}`;
+        const page = await this.#session.request("GET", path);
         for (const { id, memo } of page.contacts) if (memo) names.set(id, memo);
         after = page.contacts.at(-1)?.id;
         more = page.more && after !== undefined;

@@ -134,7 +134,11 @@ export class Link {
 
   /** Tells the other tabs something of the upper layers. */
   post(message) {
-    this.#channel?.postMessage({ from: this.#tab, post: message });
+    this.#tell({ post: message });
+  }
+
+  #tell(fields) {
+    this.#channel?.postMessage({ from: this.#tab, ...fields });
   }
 
   // As the leader
@@ -164,19 +168,19 @@ export class Link {
 
   #received(frame) {
     const whole = this.#on.completed(frame);
-    this.#channel?.postMessage({ from: this.#tab, heard: whole });
+    this.#tell({ heard: whole });
     this.#on.frame(whole);
   }
 
   #announce(gone) {
     const { state, retryAt, epoch } = this;
-    this.#channel?.postMessage({ from: this.#tab, leader: { state, retryAt, epoch }, gone });
+    this.#tell({ leader: { state, retryAt, epoch }, gone });
   }
 
   /** Something that a follower wants. */
   #serve({ from, hello, question, rid, frame, wish }) {
     if (question) {
-      const answer = (fields) => this.#channel?.postMessage({ from: this.#tab, to: from, rid, ...fields });
+      const answer = (fields) => this.#tell({ to: from, rid, ...fields });
       this.#connection.ask(question).then(
         (found) => answer({ answer: found }),
         ({ code, reason, message, retryAfter }) =>
@@ -211,8 +215,9 @@ export class Link {
     try {
       await this.#locks.request(this.#lockName, options, () => this.#lead(turn));
     } catch (error) {
-      if (error.name !== "AbortError") throw error;
-      if (turn === this.#turn && this.leads) this.#robbed();
+      if (turn !== this.#turn) return;
+      if (error.name !== "AbortError") this.#lead(turn); // no locks for this page: it does without
+      else if (this.leads) this.#robbed();
     }
   }
 
@@ -237,10 +242,6 @@ export class Link {
   #trust() {
     clearTimeout(this.#doubt);
     this.#doubt = null;
-  }
-
-  #tell(fields) {
-    this.#channel?.postMessage({ from: this.#tab, ...fields });
   }
 
   #heard({ from, post, heard, leader, gone, to, ...rest }) {

@@ -38,7 +38,7 @@ export interface Content {
   at?: number[];
 }
 
-/** One entry of a conversation's log. */
+/** One entry of a conversation's log. When it changes, another object takes its place. */
 export interface Entry extends Content {
   id: number;
   userid: number;
@@ -76,7 +76,7 @@ export interface Timeline {
   readonly high: number | null;
   /** Nothing that one may see lies before `low`. */
   readonly complete: boolean;
-  /** It ends where the conversation ends, and grows with it. */
+  /** It ends where the conversation ends, and grows with it: it is the conversation's own. */
   readonly live: boolean;
 }
 
@@ -186,7 +186,7 @@ export interface Events {
   conversations: undefined;
   /** What is shown of one conversation has changed: entries, pending ones, receipts. */
   messages: { key: string };
-  /** Somebody else's message came in live. */
+  /** Somebody else's message came in live: in every tab. */
   message: { conversation: Conversation; message: Entry };
   typing: { key: string };
   /** cmd 20 of a contact. */

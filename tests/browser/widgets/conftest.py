@@ -13,15 +13,16 @@ from tests.support.widgets import PAGE, visit
 MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def driver() -> Iterator[Playwright]:
     if not CHROMIUM:
         pytest.skip("Chromium is not installed")
+    # Not for longer than a module: it keeps an event loop running, beside which no other one may.
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(driver: Playwright) -> Iterator[Browser]:
     arguments = ["--no-sandbox", *MICROPHONE]
     chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)

@@ -52,15 +52,15 @@ def test_tray_sends_in_order_with_progress_and_the_caption_goes_with_the_first(p
     expect(caption).to_be_focused()
     caption.fill("the harbour")
     caption.press("Enter")
-    page.wait_for_function("uploads.length === 1")
+    page.wait_for_function("() => uploads.length === 1")
     page.evaluate("uploads[0].onProgress(0.42)")
     expect(entry(page, "a.png").get_by_role("progressbar")).to_have_js_property("value", 0.42)
     expect(entry(page, "a.png")).to_contain_text("42 %")
     expect(entry(page, "b.pdf")).to_contain_text("waiting")
     for number in range(3):
-        page.wait_for_function(f"uploads.length === {number + 1}")
+        page.wait_for_function(f"() => uploads.length === {number + 1}")
         page.evaluate(f"uploads[{number}].done('url{number}')")
-    page.wait_for_function("left === 1")
+    page.wait_for_function("() => left === 1")
     assert page.evaluate("sent") == [
         ["a.png", "url0", "the harbour"],
         ["b.pdf", "url1", ""],
@@ -73,30 +73,30 @@ def test_tray_sends_in_order_with_progress_and_the_caption_goes_with_the_first(p
 def test_failed_upload_says_why_and_is_tried_again_while_others_go_on(page: Page) -> None:
     page.evaluate(TRAY)
     page.get_by_role("button", name="Send", exact=True).click()
-    page.wait_for_function("uploads.length === 1")
+    page.wait_for_function("() => uploads.length === 1")
     page.evaluate("uploads[0].fail(new Error('the file is too large'))")
     expect(entry(page, "a.png").get_by_role("alert")).to_have_text("the file is too large")
-    page.wait_for_function("uploads.length === 2 && uploads[1].name === 'b.pdf'")
+    page.wait_for_function("() => uploads.length === 2 && uploads[1].name === 'b.pdf'")
     page.get_by_role("button", name="Send a.png again").click()
     expect(entry(page, "a.png")).to_contain_text("waiting")
     page.evaluate("uploads[1].done(1)")
-    page.wait_for_function("uploads.length === 3 && uploads[2].name === 'a.png'")
+    page.wait_for_function("() => uploads.length === 3 && uploads[2].name === 'a.png'")
     page.evaluate("uploads[2].done(2)")
-    page.wait_for_function("uploads.length === 4")
+    page.wait_for_function("() => uploads.length === 4")
     page.evaluate("uploads[3].done(3)")
-    page.wait_for_function("left === 1")
+    page.wait_for_function("() => left === 1")
     assert page.evaluate("sent.map(([name]) => name)") == ["b.pdf", "a.png", "a name"]
 
 
 def test_one_is_cancelled_and_then_all_are(page: Page) -> None:
     page.evaluate(TRAY)
     page.get_by_role("button", name="Send", exact=True).click()
-    page.wait_for_function("uploads.length === 1")
+    page.wait_for_function("() => uploads.length === 1")
     page.get_by_role("button", name="Cancel a.png").click()
-    page.wait_for_function("uploads[0].signal.aborted && uploads.length === 2")
+    page.wait_for_function("() => uploads[0].signal.aborted && uploads.length === 2")
     expect(page.get_by_role("listitem")).to_have_count(2)
     page.get_by_role("button", name="Discard all").click()
-    page.wait_for_function("uploads[1].signal.aborted && left === 1")
+    page.wait_for_function("() => uploads[1].signal.aborted && left === 1")
     expect(page.locator(".tray")).to_have_count(0)
     assert page.evaluate("[sent.length, uploads.length, urls.size]") == [0, 2, 0]
 
@@ -109,7 +109,7 @@ def test_tray_is_worked_by_keys_and_leaves_with_the_last_file(page: Page) -> Non
         page.keyboard.press("Enter")
         expect(page.locator(".tray-entry :focus")).to_have_count(1)
     page.keyboard.press("Enter")
-    page.wait_for_function("left === 1")
+    page.wait_for_function("() => left === 1")
     page.evaluate(TRAY)
     page.keyboard.press("Escape")
     expect(page.locator(".tray")).to_have_count(0)

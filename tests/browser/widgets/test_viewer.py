@@ -74,7 +74,7 @@ def test_viewer_zooms_by_keys_wheel_and_double_click_and_stays_on_the_picture(pa
     assert scale(page) == 1
     page.mouse.move(640, 400)
     page.mouse.wheel(0, -500)
-    page.wait_for_function("document.querySelector('.zoomed')")
+    page.wait_for_function("() => document.querySelector('.zoomed')")
     assert scale(page) == pytest.approx(2.718, abs=0.01)
     page.mouse.down()
     page.mouse.move(4000, 4000, steps=3)

@@ -63,7 +63,7 @@ def test_discarded_recording_gives_nothing_and_lets_the_microphone_go(page: Page
         page.evaluate("abort.abort()")
     assert page.evaluate("recording") is None
     expect(page.locator(".voice-bar")).to_have_count(0)
-    page.wait_for_function("tracks.every(({ readyState }) => readyState === 'ended')")
+    page.wait_for_function("() => tracks.every(({ readyState }) => readyState === 'ended')")
 
 
 def test_recording_ends_at_its_limit_and_can_still_be_sent(page: Page) -> None:

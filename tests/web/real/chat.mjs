@@ -98,7 +98,8 @@ test("long_history_is_paged_both_ways_and_jumped_into", async (t) => {
   while (!part.live) await fresh.loadNewer(keys.bob, part);
   assert.equal(fresh.conversation(keys.bob).timeline, part);
   while (!part.complete) await fresh.loadOlder(keys.bob, part);
-  assert.deepEqual(textsOf(fresh, keys.bob), Array.from({ length: 230 }, (_, i) => `line ${i + 1}`));
+  const said = Array.from({ length: 230 }, (_, i) => `line ${i + 1}`);
+  assert.deepEqual(textsOf(fresh, keys.bob), said);
   await assert.rejects(fresh.around(keys.bob, 999), { code: 404, reason: "no-such-message" });
 });
 

@@ -36,6 +36,7 @@ export function personFinder(app, { rowFor, q = "" }) {
     if (!wanted || wanted === asked) return;
     const ask = () => client.request("GET", `/api/users?q=${encodeURIComponent(wanted)}`);
     loading(place, ask, ({ users }) => {
+      if (wanted !== words) return;
       [asked, others] = [wanted, users];
       update();
     });

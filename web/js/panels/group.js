@@ -3,7 +3,7 @@
 import { GROUP, keyOf } from "../../sdk/tandem.js";
 import { avatar } from "../avatar.js";
 import { ask, askText, openDialog } from "../dialog.js";
-import { button, el, loadStyle } from "../dom.js";
+import { button, el, iconButton, loadStyle, loadWidget } from "../dom.js";
 import { isAdmin } from "../groups.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
@@ -24,7 +24,7 @@ export async function open(app, gid) {
   const requests = requestsSection(app, gid, wrong);
   const members = membersSection(app, gid, wrong);
   const sections = [card, requests.node, entries, members.node, end];
-  const content = [wrong, state, ...sections];
+  const content = [wrong, state];
   const dialog = openDialog({ title: t("groupInfo"), className: "tall", content });
   let print = "";
   let isShown = false;
@@ -33,9 +33,9 @@ export async function open(app, gid) {
     if (event.type === "conversations" || event.target === contacts) draw();
     else if (event.detail.gid === gid) update();
   });
-  for (const section of sections) section.classList.add("people-hidden");
   loading(state, () => groups.load(gid), () => {
     isShown = true;
+    dialog.body.append(...sections);
     update();
   });
 
@@ -55,7 +55,6 @@ export async function open(app, gid) {
     const looks = JSON.stringify([group, groups.own(gid)?.nick, muted]);
     if (looks === print) return;
     print = looks;
-    for (const section of sections) section.classList.remove("people-hidden");
     redraw(card, drawCard(group));
     redraw(entries, drawEntries(group, muted));
     redraw(end, drawEnd(group));
@@ -71,17 +70,18 @@ export async function open(app, gid) {
       el("p", { className: "people-name", dir: "auto" }, name),
       el("p", { className: "people-tags" }, ...tags),
     ];
-    const long = (text, className) => el("p", { className: `people-long ${className}`, dir: "auto" }, text);
-    if (memo) parts.push(long(memo, "muted"));
-    if (announcement) parts.push(long(announcement, "note"));
+    const words = { muted: memo, note: announcement };
+    for (const [className, text] of Object.entries(words)) {
+      const props = { className: `people-long ${className}`, dir: "auto" };
+      if (text) parts.push(el("p", props, text));
+    }
     return parts;
   }
 
   function pictureButton(picture) {
     const input = el("input", { type: "file", accept: "image/*", hidden: true });
-    const label = t("group.picture");
-    const props = { type: "button", className: "people-picture", title: label, "aria-label": label };
-    const node = el("button", props, picture, icon("camera"));
+    const node = iconButton("camera", "group.picture", { className: "people-picture" });
+    node.prepend(picture);
     node.addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
       const [file] = input.files;
@@ -92,9 +92,11 @@ export async function open(app, gid) {
   }
 
   async function setPicture(file) {
-    const { cropAvatar } = await import("../widgets/crop.js");
+    const { cropAvatar } = await loadWidget("crop");
     const blob = await cropAvatar(file);
-    if (blob) await change({ avatar: await client.upload(blob, { name: "group", type: blob.type }) });
+    if (!blob) return;
+    const avatar = await client.upload(blob, { name: "group", type: blob.type });
+    await change({ avatar });
   }
 
   async function change(what) {
@@ -105,7 +107,8 @@ export async function open(app, gid) {
   function drawEntries(group, muted) {
     const nick = groups.own(gid)?.nick ?? "";
     const own = entry("user", "group.ownNick", askNick);
-    own.append(el("span", { className: "people-value cut", dir: "auto" }, nick || t("group.noNick")));
+    const props = { className: "people-value cut", dir: "auto" };
+    own.append(el("span", props, nick || t("group.noNick")));
     const quiet = (on) => client.change(place, { muted: on });
     const parts = [check("bell-off", "group.quiet", muted, quiet), own];
     if (isAdmin(group.role)) {
@@ -180,16 +183,16 @@ export async function open(app, gid) {
   async function leave(node) {
     const [title, text] = [t("leave"), t("leaveSure")];
     if (!(await ask({ title, text, confirm: "leave", isDanger: true }))) return;
-    end1(node, `/api/groups/${gid}/members/${client.user.id}`);
+    finish(node, `/api/groups/${gid}/members/${client.user.id}`);
   }
 
   async function dissolve(node) {
     const [title, text] = [t("dissolve"), t("dissolveSure")];
     if (!(await ask({ title, text, confirm: "dissolve", isDanger: true }))) return;
-    end1(node, `/api/groups/${gid}`);
+    finish(node, `/api/groups/${gid}`);
   }
 
-  const end1 = (node, path) =>
+  const finish = (node, path) =>
     attempt(node, wrong, async () => {
       await client.request("DELETE", path);
       dialog.close();

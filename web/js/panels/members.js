@@ -31,8 +31,9 @@ export function memberRow(app, member) {
   const end = until === FOR_GOOD ? t("group.mutedForGood") : mutedUntil(until);
   const presence = app.contacts.presenceOf(id);
   const url = app.contacts.get(id)?.avatar;
+  const name = nameOfMember(app, member);
   const act = async () => (await import("./person.js")).open(app, id);
-  return { id, name: nameOfMember(app, member), url, presence, tags, note: isMuted ? end : "", act };
+  return { id, name, url, presence, tags, note: isMuted ? end : "", act };
 }
 
 const mutedUntil = (until) => t("group.mutedUntil", { time: fullTime(until) });

@@ -2,7 +2,7 @@
 
 import { avatar } from "../avatar.js";
 import { ask, notify, openDialog } from "../dialog.js";
-import { button, el, loadStyle, whileBusy } from "../dom.js";
+import { button, el, loadStyle, loadWidget, whileBusy } from "../dom.js";
 import { errorText } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
@@ -61,7 +61,7 @@ function picture(app, me) {
 
 /** The address of the picture as it was cut out; null if that was given up. */
 async function uploadPicture(client, file) {
-  const { cropAvatar } = await import("../widgets/crop.js");
+  const { cropAvatar } = await loadWidget("crop");
   const cut = await cropAvatar(file);
   return cut && client.upload(cut, { name: "avatar.jpg", type: cut.type });
 }

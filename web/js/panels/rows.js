@@ -23,7 +23,7 @@ export class RowList {
   #drawn = new Map(); // key → {print, node}
   #rows = [];
   #shown = STEP;
-  #end = el("li", { className: "people-end", role: "presentation" });
+  #end = el("li", { className: "people-end", "aria-hidden": "true" });
   #watcher = new IntersectionObserver((seen) => {
     if (!seen.at(-1).isIntersecting || this.#shown >= this.#rows.length) return;
     this.#shown += STEP;
