@@ -229,7 +229,7 @@ async def _hikes(town: Town) -> None:
     await town.act("zhangwei", "hikes", 15, wrong, content="我带十二个饭团 🍙")
     regretted = await town.say("amina", "hikes", "Is Bartholomew coming too?")
     await town.act("amina", "hikes", 14, regretted)
-    mention = "@Jonas can you book the ferry? 六个人"
+    mention = "@Jonas Weber can you book the ferry? 六个人"
     await town.say("mara", "hikes", mention, at=[town["jonas"].id])
     await town.say("jonas", "hikes", "Done ✅ see you at 9:30")
     await town.read("mara", "hikes")

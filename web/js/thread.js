@@ -201,8 +201,9 @@ export class Thread {
     const url = (group ?? person ?? conversation).avatar;
     const presence = chat === SINGLE ? this.#app.contacts.presenceOf(dstid) : "";
     const looks = JSON.stringify([key, name, note, url, presence, language]);
-    tell(this.#news, group?.announcement ?? "");
-    if (group?.announcement) this.#news.prepend(icon("megaphone"), " ");
+    const news = group?.announcement ?? "";
+    this.#news.hidden = !news;
+    this.#news.replaceChildren(icon("megaphone"), el("span", { className: "cut", dir: "auto" }, news));
     if (looks === this.#head.dataset.looks) return;
     this.#head.dataset.looks = looks;
     const back = iconButton("arrow-left", "back", { className: "icon back" });

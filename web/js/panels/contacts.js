@@ -28,7 +28,7 @@ export async function open(app) {
     ["contacts.requested", requestedRow],
     ["contacts.blocked", blockedRow],
   ].map(([name, rowFor]) => new ListSection(t(name), rowFor));
-  const place = el("div");
+  const place = el("div", { className: "people-place" });
   const lists = [pending.node, all.node, place, requested.node, blocked.node];
   const content = [wrong, head, ...lists];
   const dialog = openDialog({ title: t("contacts"), className: "tall", content });

@@ -109,7 +109,8 @@ export async function open(app, gid) {
     const own = entry("user", "group.ownNick", askNick);
     const props = { className: "people-value cut", dir: "auto" };
     own.append(el("span", props, nick || t("group.noNick")));
-    const parts = [check("group.quiet", muted, (on) => client.change(place, { muted: on })), own];
+    const quiet = (on) => client.change(place, { muted: on });
+    const parts = [check("bell-off", "group.quiet", muted, quiet), own];
     if (isAdmin(group.role)) {
       const edit = async () => (await import("./group-edit.js")).open(app, gid);
       const links = async () => (await import("./invitations.js")).open(app, gid);
@@ -117,7 +118,7 @@ export async function open(app, gid) {
       parts.push(
         entry("pencil", "group.edit", edit),
         entry("link", "links.title", links),
-        check("group.mutedAll", group.muted_all, onlyAdmins),
+        check("mic-off", "group.mutedAll", group.muted_all, onlyAdmins),
       );
     }
     if (group.role === "owner") {
@@ -137,10 +138,11 @@ export async function open(app, gid) {
     return node;
   }
 
-  function check(name, isOn, set) {
-    const box = el("input", { type: "checkbox", checked: isOn });
+  function check(shape, name, isOn, set) {
+    const box = el("input", { type: "checkbox", role: "switch", checked: isOn });
     save(box, () => set(box.checked));
-    return el("label", { className: "row" }, el("span", { className: "grow" }, t(name)), box);
+    const words = el("span", { className: "grow" }, t(name));
+    return el("label", { className: "row toggle" }, icon(shape), words, box);
   }
 
   function choice(name, options, value, set) {
