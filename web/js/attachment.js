@@ -20,7 +20,16 @@ function decoded(part) {
 /** The node for `media` 2 to 10 and those of other applications. */
 export function attachment(app, message) {
   const { media, url } = message;
-  const draw = { 2: card, 3: voice, 4: picture, 5: packet, 6: picture, 7: card, 8: video, 9: person };
+  const draw = {
+    2: card,
+    3: voice,
+    4: picture,
+    5: packet,
+    6: picture,
+    7: card,
+    8: video,
+    9: person,
+  };
   if (media === 9 || media === 5 || isAddress(url)) return (draw[media] ?? file)(message, app);
   return unknown(message);
 }
@@ -53,7 +62,11 @@ async function view(items) {
 
 /** A place for the player, which is loaded when the first voice message is shown. */
 function voice({ url, amount, id, cid }) {
-  const place = el("div", { className: "voice" }, el("span", { className: "muted" }, playTime(amount ?? 0)));
+  const place = el(
+    "div",
+    { className: "voice" },
+    el("span", { className: "muted" }, playTime(amount ?? 0)),
+  );
   loadWidget("player").then(({ voicePlayer }) => {
     place.replaceChildren(voicePlayer({ url, seconds: amount ?? 0, id: id ?? cid }));
   });
@@ -61,15 +74,29 @@ function voice({ url, amount, id, cid }) {
 }
 
 function packet({ amount, content, memo }) {
-  const words = el("span", { className: "row-name", dir: "auto" }, memo || content || t("kind.packet"));
+  const words = el(
+    "span",
+    { className: "row-name", dir: "auto" },
+    memo || content || t("kind.packet"),
+  );
   const sum = el("span", { className: "row-note" }, String(amount ?? ""));
-  return el("div", { className: "card-link" }, el("span", { className: "packet" }, "🧧"), el("span", { className: "row-text" }, words, sum));
+  return el(
+    "div",
+    { className: "card-link" },
+    el("span", { className: "packet" }, "🧧"),
+    el("span", { className: "row-text" }, words, sum),
+  );
 }
 
 function card({ url, pic, content, memo }) {
   const { host, pathname } = new URL(url);
   const title = content || memo || decoded(pathname).slice(0, 80);
-  const link = el("a", { className: "card-link", href: url, target: "_blank", rel: "noopener noreferrer" });
+  const link = el("a", {
+    className: "card-link",
+    href: url,
+    target: "_blank",
+    rel: "noopener noreferrer",
+  });
   if (isAddress(pic)) {
     const image = el("img", { alt: "", loading: "lazy", src: pic });
     image.referrerPolicy = "no-referrer";
@@ -78,7 +105,11 @@ function card({ url, pic, content, memo }) {
   } else {
     link.append(icon("link"));
   }
-  const text = el("span", { className: "row-text" }, el("span", { className: "row-name", dir: "auto" }, title));
+  const text = el(
+    "span",
+    { className: "row-text" },
+    el("span", { className: "row-name", dir: "auto" }, title),
+  );
   if (content && memo) text.append(el("span", { className: "row-note", dir: "auto" }, memo));
   text.append(el("span", { className: "row-note" }, host));
   link.append(text);
@@ -88,8 +119,17 @@ function card({ url, pic, content, memo }) {
 function file({ url, memo, amount }) {
   const fallback = decoded(new URL(url).pathname.split("/").pop());
   const name = memo || fallback || t("kind.file");
-  const props = { className: "card-link file", href: url, target: "_blank", rel: "noopener noreferrer" };
-  const link = el("a", { ...props, download: name }, el("span", { className: "file-sign" }, icon("file-text")));
+  const props = {
+    className: "card-link file",
+    href: url,
+    target: "_blank",
+    rel: "noopener noreferrer",
+  };
+  const link = el(
+    "a",
+    { ...props, download: name },
+    el("span", { className: "file-sign" }, icon("file-text")),
+  );
   const text = el("span", { className: "row-text" }, el("bdi", { className: "row-name" }, name));
   if (amount > 0) text.append(el("span", { className: "row-note" }, fileSize(amount)));
   link.append(text, icon("download"));
@@ -104,7 +144,12 @@ function person({ amount, content }, { client, openPanel }) {
   const note = el("span", { className: "row-note" }, t("kind.contactCard"));
   node.append(
     avatar(name, { id, url: known?.avatar }),
-    el("span", { className: "row-text" }, el("span", { className: "row-name", dir: "auto" }, name), note),
+    el(
+      "span",
+      { className: "row-text" },
+      el("span", { className: "row-name", dir: "auto" }, name),
+      note,
+    ),
   );
   node.addEventListener("click", () => openPanel("person", id));
   return node;

@@ -11,7 +11,10 @@ const TINTS = 8;
  * `chat` 11 draws a group. `presence`: `online`, `away`, `dnd`, or nothing. `shape`: an icon instead.
  */
 export function avatar(name, { id, chat = 10, url = "", size = "", presence = "", shape = "" }) {
-  const node = el("span", { className: `avatar ${size} tint-${id % TINTS}`, "aria-hidden": "true" });
+  const node = el("span", {
+    className: `avatar ${size} tint-${id % TINTS}`,
+    "aria-hidden": "true",
+  });
   node.classList.toggle("group", chat === GROUP);
   const letter = shape ? icon(shape) : el("span", {}, [...name.trim()][0]?.toUpperCase() ?? "?");
   node.append(letter);

@@ -64,7 +64,8 @@ export function startChat(client, preferences) {
     let key = chat ? keyOf(Number(chat), Number(dstid)) : null;
     if (key && !client.conversation(key)) {
       if (Number(chat) === SINGLE) client.open(SINGLE, Number(dstid));
-      else if (!client.synced) return; // comes again with the list
+      else if (!client.synced)
+        return; // comes again with the list
       else key = null;
     }
     if (key === null && location.hash.length > 2) history.replaceState(null, "", "#/");

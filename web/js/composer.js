@@ -40,7 +40,14 @@ export class Composer {
     this.#client = app.client;
     this.#drafts = new Drafts(app.client);
     this.#acts = acts;
-    this.node.append(this.#above, this.#trayPlace, this.#count, this.#line, this.#voicePlace, this.#barred);
+    this.node.append(
+      this.#above,
+      this.#trayPlace,
+      this.#count,
+      this.#line,
+      this.#voicePlace,
+      this.#barred,
+    );
     this.translate();
     this.#line.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -142,11 +149,21 @@ export class Composer {
     this.#above.hidden = !this.#context;
     if (!this.#context) return;
     const { kind, message } = this.#context;
-    const title = kind === "edit" ? t("editing") : t("replyTo", { name: this.#nameOf(message.userid) });
+    const title =
+      kind === "edit" ? t("editing") : t("replyTo", { name: this.#nameOf(message.userid) });
     const close = iconButton("x", "cancel");
     close.addEventListener("click", () => this.cancelOr(() => {}));
-    const words = el("span", { className: "row-note", dir: "auto" }, summary(message).slice(0, 200));
-    const text = el("span", { className: "row-text" }, el("span", { className: "row-name" }, title), words);
+    const words = el(
+      "span",
+      { className: "row-note", dir: "auto" },
+      summary(message).slice(0, 200),
+    );
+    const text = el(
+      "span",
+      { className: "row-text" },
+      el("span", { className: "row-name" }, title),
+      words,
+    );
     this.#above.replaceChildren(icon(kind === "edit" ? "pencil" : "reply"), text, close);
   }
 
@@ -161,7 +178,8 @@ export class Composer {
     if (event.isComposing || event.keyCode === 229) return;
     if (this.#mentions?.handleKey(event)) return;
     const { enterSends } = this.#app.preferences;
-    const isSend = event.key === "Enter" && (enterSends ? !event.shiftKey : event.ctrlKey || event.metaKey);
+    const isSend =
+      event.key === "Enter" && (enterSends ? !event.shiftKey : event.ctrlKey || event.metaKey);
     if (isSend) {
       event.preventDefault();
       this.#submit();
@@ -309,7 +327,7 @@ export class Composer {
       await sendVoice(this.#client, { chat, dstid }, voice);
       this.#acts.sent();
     } catch (error) {
-      notify(error.key ? t(error.key) : errorText(error), { isError: true });
+      notify(errorText(error), { isError: true });
     } finally {
       this.#recording = this.#line.hidden = false;
       this.#voicePlace.hidden = true;

@@ -55,7 +55,12 @@ export async function askText({ title, label, value = "", confirm = "save", maxL
   let answer = null;
   const input = el("input", { value, maxLength, autofocus: true });
   const yes = el("button", { className: "primary" }, t(confirm));
-  const form = el("form", {}, el("label", {}, label, input), el("div", { className: "actions" }, yes));
+  const form = el(
+    "form",
+    {},
+    el("label", {}, label, input),
+    el("div", { className: "actions" }, yes),
+  );
   const dialog = openDialog({ title, className: "question", content: form });
   form.addEventListener("submit", (event) => {
     event.preventDefault();

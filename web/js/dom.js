@@ -21,10 +21,11 @@ export const button = (name, props = {}, ...children) =>
   el("button", { type: "button", ...props }, ...children, el("span", {}, t(name)));
 
 /** A button that is only an icon; the text called `name` is its label and tooltip. */
-export const iconButton = (shape, name, props = {}) =>
-  el("button", labelled(name, { type: "button", className: "icon", ...props }), icon(shape));
-
-const labelled = (name, props) => ({ title: t(name), "aria-label": t(name), ...props });
+export const iconButton = (shape, name, props = {}, values = {}) => {
+  const label = t(name, values);
+  const named = { title: label, "aria-label": label };
+  return el("button", { type: "button", className: "icon", ...named, ...props }, icon(shape));
+};
 
 /** A function that runs `task` in the next frame, once for all calls until then. */
 export function coalesced(task) {
@@ -72,21 +73,15 @@ export async function whileBusy(control, task) {
   }
 }
 
-/** Runs `act` when the page's language has changed, until the node is gone. */
-export function onLanguage(node, act) {
-  const changed = () => {
-    if (node.isConnected) act();
-    else document.removeEventListener("language", changed);
-  };
-  document.addEventListener("language", changed);
-}
-
 const styles = new Map();
 
 /** Loads a stylesheet beside this page's scripts, `css/<name>.css`, once; resolves when it holds. */
 export function loadStyle(name) {
   if (!styles.has(name)) {
-    const link = el("link", { rel: "stylesheet", href: new URL(`../css/${name}.css`, import.meta.url) });
+    const link = el("link", {
+      rel: "stylesheet",
+      href: new URL(`../css/${name}.css`, import.meta.url),
+    });
     styles.set(name, new Promise((done) => (link.onload = link.onerror = done)));
     document.head.append(link);
   }

@@ -55,7 +55,11 @@ export class Mentions {
     const everybody = this.#app.groups.isAdmin(group) ? [{ id: 0, name: t("everybody") }] : [];
     const own = this.#app.client.user.id;
     const others = this.#members.filter(({ id }) => id !== own);
-    const named = others.map((member) => ({ id: member.id, name: nameOf(member), nick: member.nick }));
+    const named = others.map((member) => ({
+      id: member.id,
+      name: nameOf(member),
+      nick: member.nick,
+    }));
     this.#found = [...everybody, ...named]
       .filter(({ name, nick = "" }) => `${name}\n${nick}`.toLowerCase().includes(words))
       .slice(0, MOST);
@@ -114,8 +118,13 @@ export class Mentions {
     node.setAttribute("aria-selected", String(place === this.#active));
     const url = id ? this.#app.client.person(id)?.avatar : "";
     node.append(avatar(name, { id, url, size: "small", shape: id ? "" : "users" }));
-    const text = el("span", { className: "row-text" }, el("span", { className: "row-name", dir: "auto" }, name));
-    if (nick && nick !== name) text.append(el("span", { className: "row-note", dir: "auto" }, nick));
+    const text = el(
+      "span",
+      { className: "row-text" },
+      el("span", { className: "row-name", dir: "auto" }, name),
+    );
+    if (nick && nick !== name)
+      text.append(el("span", { className: "row-note", dir: "auto" }, nick));
     node.append(text);
     return node;
   }

@@ -24,7 +24,11 @@ export function conversationMenu(app, key, anchor) {
     ? { shape: "users", name: "groupInfo", act: () => openPanel("group", dstid) }
     : { shape: "user", name: "personInfo", act: () => openPanel("person", dstid) };
   const read = { shape: "check-check", name: "markRead", act: () => client.markRead(key) };
-  const find = { shape: "search", name: "findHere", act: () => openPanel("search", { chat, dstid }) };
+  const find = {
+    shape: "search",
+    name: "findHere",
+    act: () => openPanel("search", { chat, dstid }),
+  };
   openMenu(anchor, [
     ...(isNotes ? [] : [info]),
     find,

@@ -77,7 +77,10 @@ export class MessageRow {
 
   #reacted(reactions, content) {
     const own = this.#client.user.id;
-    const rest = Object.entries(reactions).map(([sign, ids]) => [sign, ids.filter((id) => id !== own)]);
+    const rest = Object.entries(reactions).map(([sign, ids]) => [
+      sign,
+      ids.filter((id) => id !== own),
+    ]);
     const after = Object.fromEntries(rest.filter(([, ids]) => ids.length));
     if (content) after[content] = [...(after[content] ?? []), own];
     return after;
@@ -167,18 +170,14 @@ export class MessageRow {
     const shown = content.slice(0, end);
     const text = el("div", { className: isBig ? "text big" : "text", dir: "auto" });
     const mentions = new Map((at ?? []).map((user) => [this.#mentionName(user), user]));
-    text.append(
-      ...textNodes(shown, {
-        mentions,
-        onMention: (user) => user && this.#app.openPanel("person", user),
-      }),
-    );
+    const onMention = (user) => user && this.#app.openPanel("person", user);
+    text.append(...textNodes(shown, { mentions, onMention }));
     if (!isLong) return [text];
     text.append("…");
     const more = button("showAll", { className: "link" });
     more.addEventListener("click", () => {
       this.#unfolded.add(cid ?? id);
-      text.replaceChildren(...textNodes(content, { mentions }));
+      text.replaceChildren(...textNodes(content, { mentions, onMention }));
       more.remove();
     });
     return [text, more];
@@ -195,7 +194,10 @@ export class MessageRow {
     const node = el("button", { type: "button", className: "quote", tabIndex: -1 });
     if (quoted) {
       const who = el("span", { className: "sender", dir: "auto" }, this.#nameOf(quoted.userid));
-      node.append(who, el("span", { className: "cut", dir: "auto" }, summary(quoted).slice(0, 200)));
+      node.append(
+        who,
+        el("span", { className: "cut", dir: "auto" }, summary(quoted).slice(0, 200)),
+      );
     } else {
       node.append(el("span", { className: "muted" }, t("quotedMessage")));
     }
@@ -257,7 +259,10 @@ export class MessageRow {
     for (const [sign, ids] of entries) {
       const isOwn = ids.includes(own);
       const chip = el("button", { type: "button", className: "chip", tabIndex: -1 });
-      const names = ids.slice(0, 20).map((id) => this.#nameOf(id)).join(t("comma"));
+      const names = ids
+        .slice(0, 20)
+        .map((id) => this.#nameOf(id))
+        .join(t("comma"));
       chip.append(el("span", { dir: "auto" }, sign), el("span", {}, String(ids.length)));
       chip.append(el("span", { className: "hidden-text" }, names));
       chip.title = names;
@@ -309,7 +314,7 @@ export class MessageRow {
   }
 
   #openMenu(message, anchor) {
-    const { content, media = 1, userid, seq, recalled } = message;
+    const { content, userid, seq, recalled } = message;
     if (recalled || !seq) return;
     const place = { chat: this.#conversation.chat, dstid: this.#conversation.dstid };
     const isOwn = userid === this.#client.user.id;
@@ -328,7 +333,7 @@ export class MessageRow {
       items.push({ shape: "eye", name: "seenBy", act });
     }
     if (this.#canRecall(message)) {
-      const act = () => this.#recall(message, media);
+      const act = () => this.#recall(message);
       items.push(null, { shape: "undo-2", name: "recall", act, isDanger: true });
     }
     const signs = QUICK_REACTIONS.map((sign) => ({

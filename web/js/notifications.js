@@ -45,7 +45,10 @@ export class Notifier {
       return new Promise(() => {}); // until the tab is gone
     });
     client.on("message", ({ conversation, message }) => this.#hear(conversation, message));
-    client.on("conversations", coalesced(() => this.#update()));
+    client.on(
+      "conversations",
+      coalesced(() => this.#update()),
+    );
     client.on("ended", () => this.#clear());
     addEventListener("hashchange", () => this.#watch());
     document.addEventListener("visibilitychange", () => this.#watch());

@@ -1,7 +1,6 @@
 // From files and recordings to messages: what is uploaded, and what the message then says.
 
 import { errorText } from "./format.js";
-import { t } from "./i18n.js";
 import { attachmentTray } from "./widgets/attachments.js";
 
 const METADATA_MS = 3000; // a film that says no length by then goes without
@@ -19,7 +18,7 @@ export function filesTray(client, place, files, { sent, closed, ref }) {
       sent();
     },
     onClose: closed,
-    explain,
+    explain: errorText,
   });
 }
 
@@ -30,16 +29,13 @@ export async function sendVoice(client, place, { blob, type, seconds }) {
   client.send(place, { media: 3, url, amount: Math.max(1, Math.round(seconds)) });
 }
 
-/** Why something could not be sent: of the widgets, of the server. */
-export function explain(error) {
-  return error.key ? t(error.key) : errorText(error);
-}
-
 async function upload(client, file, { onProgress, signal }) {
   const { name, type, size } = file;
-  if (/^image\/(jpeg|png|gif|webp|avif|bmp)$/.test(type)) return uploadPicture(client, file, { onProgress, signal });
+  if (/^image\/(jpeg|png|gif|webp|avif|bmp)$/.test(type))
+    return uploadPicture(client, file, { onProgress, signal });
   const url = await client.upload(file, { name, type, onProgress, signal });
-  if (!/^video\/(mp4|webm|quicktime)$/.test(type)) return { media: 10, url, memo: name, amount: size };
+  if (!/^video\/(mp4|webm|quicktime)$/.test(type))
+    return { media: 10, url, memo: name, amount: size };
   const seconds = await lengthOf(file);
   return { media: 8, url, memo: name, ...(seconds && { amount: seconds }) };
 }
@@ -51,7 +47,11 @@ async function uploadPicture(client, file, { onProgress, signal }) {
   const url = await client.upload(blob, { name, type, onProgress, signal });
   if (!preview) return { media: 4, url };
   const ending = preview.type.split("/").pop();
-  const pic = await client.upload(preview, { name: `preview.${ending}`, type: preview.type, signal });
+  const pic = await client.upload(preview, {
+    name: `preview.${ending}`,
+    type: preview.type,
+    signal,
+  });
   return { media: 4, url, pic };
 }
 

@@ -23,7 +23,12 @@ export class Sidebar {
   #statusTimer;
   #me = el("button", { type: "button", className: "me", "aria-haspopup": "menu" });
   #requests = el("span", { className: "count", hidden: true });
-  #find = el("input", { type: "search", autocomplete: "off", spellcheck: false, enterKeyHint: "search" });
+  #find = el("input", {
+    type: "search",
+    autocomplete: "off",
+    spellcheck: false,
+    enterKeyHint: "search",
+  });
   #status = el("div", { className: "status", role: "status", hidden: true });
   #list = el("ul", { className: "conversations" });
   #empty = el("div", { className: "empty", hidden: true });
@@ -64,7 +69,10 @@ export class Sidebar {
     const people = iconButton("users", "contacts", { className: "icon with-count" });
     people.append(this.#requests);
     people.addEventListener("click", () => openPanel("contacts"));
-    const start = iconButton("message-square-plus", "newChat", { id: "new", "aria-haspopup": "menu" });
+    const start = iconButton("message-square-plus", "newChat", {
+      id: "new",
+      "aria-haspopup": "menu",
+    });
     start.addEventListener("click", () => {
       openMenu(start, [
         { shape: "user", name: "newChat", act: () => openPanel("new-chat") },
@@ -155,7 +163,9 @@ export class Sidebar {
     }
     const count = this.#app.contacts.pending.length;
     tell(this.#requests, count ? String(count) : "");
-    const label = count ? [t("contacts"), t("requests", { count })].join(t("comma")) : t("contacts");
+    const label = count
+      ? [t("contacts"), t("requests", { count })].join(t("comma"))
+      : t("contacts");
     this.#requests.parentElement.setAttribute("aria-label", label);
   }
 
@@ -170,7 +180,11 @@ export class Sidebar {
     if (this.#empty.querySelector("button")) return;
     const start = button("newChat", { className: "primary" });
     start.addEventListener("click", () => this.#app.openPanel("new-chat"));
-    this.#empty.replaceChildren(icon("message-square-plus"), el("p", {}, t("noConversations")), start);
+    this.#empty.replaceChildren(
+      icon("message-square-plus"),
+      el("p", {}, t("noConversations")),
+      start,
+    );
   }
 
   #row(conversation) {
@@ -183,7 +197,17 @@ export class Sidebar {
     const presence = chat === SINGLE ? this.#app.contacts.presenceOf(dstid) : "";
     const picture = this.#pictureOf(conversation);
     const marks = [unread, mentioned, pinned, muted, isOpen ? "" : draft];
-    const looks = JSON.stringify([name, when, text, kind, isOpen, presence, picture, marks, language]);
+    const looks = JSON.stringify([
+      name,
+      when,
+      text,
+      kind,
+      isOpen,
+      presence,
+      picture,
+      marks,
+      language,
+    ]);
     const old = this.#rows.get(key);
     if (old?.looks === looks) return old.node;
 
@@ -214,7 +238,10 @@ export class Sidebar {
 
   #newRow(key) {
     const link = el("a", { className: "row conversation", href: `#/${key}`, draggable: false });
-    const more = iconButton("ellipsis-vertical", "more", { className: "icon row-more", tabIndex: -1 });
+    const more = iconButton("ellipsis-vertical", "more", {
+      className: "icon row-more",
+      tabIndex: -1,
+    });
     more.addEventListener("click", () => this.#app.openMenuOf(key, more));
     const node = el("li", {}, link, more);
     node.dataset.key = key;
@@ -226,7 +253,9 @@ export class Sidebar {
   }
 
   #newest({ key, last }) {
-    const waiting = this.#client.pending(key).findLast((one) => one.cmd === SINGLE || one.cmd === GROUP);
+    const waiting = this.#client
+      .pending(key)
+      .findLast((one) => one.cmd === SINGLE || one.cmd === GROUP);
     return waiting ?? last;
   }
 
@@ -273,7 +302,10 @@ export class Sidebar {
   #archiveRow(count) {
     const name = this.#inArchive ? "allConversations" : "archive";
     const row = el("button", { type: "button", className: "row archive-row" });
-    row.append(icon(this.#inArchive ? "arrow-left" : "archive"), el("span", { className: "grow" }, t(name)));
+    row.append(
+      icon(this.#inArchive ? "arrow-left" : "archive"),
+      el("span", { className: "grow" }, t(name)),
+    );
     if (!this.#inArchive) row.append(el("span", { className: "muted" }, String(count)));
     row.addEventListener("click", () => {
       this.#inArchive = !this.#inArchive;

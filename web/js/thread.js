@@ -86,10 +86,13 @@ export class Thread {
     this.#toEnd.append(icon("arrow-down"), el("span", { className: "count", hidden: true }));
     this.#toEnd.addEventListener("click", () => this.#followEnd());
     this.#news.addEventListener("click", () => app.openPanel("group", this.#conversation.dstid));
-    this.#scroller.addEventListener("keydown", (event) => this.#row.handleKey(event, this.#scroller));
+    this.#scroller.addEventListener("keydown", (event) =>
+      this.#row.handleKey(event, this.#scroller),
+    );
     addEventListener("keydown", (event) => {
       const isFree = !event.defaultPrevented && !document.querySelector("dialog[open], .menu");
-      if (event.key === "Escape" && isFree && this.#key) this.#composer.cancelOr(() => app.go(null));
+      if (event.key === "Escape" && isFree && this.#key)
+        this.#composer.cancelOr(() => app.go(null));
     });
   }
 
@@ -203,7 +206,10 @@ export class Thread {
     const looks = JSON.stringify([key, name, note, url, presence, language]);
     const news = group?.announcement ?? "";
     this.#news.hidden = !news;
-    this.#news.replaceChildren(icon("megaphone"), el("span", { className: "cut", dir: "auto" }, news));
+    this.#news.replaceChildren(
+      icon("megaphone"),
+      el("span", { className: "cut", dir: "auto" }, news),
+    );
     if (looks === this.#head.dataset.looks) return;
     this.#head.dataset.looks = looks;
     const back = iconButton("arrow-left", "back", { className: "icon back" });
@@ -309,7 +315,8 @@ export class Thread {
   }
 
   #markRead() {
-    const isSeen = this.#timeline?.live && this.#list.atEnd && document.visibilityState === "visible";
+    const isSeen =
+      this.#timeline?.live && this.#list.atEnd && document.visibilityState === "visible";
     if (isSeen && this.#client.synced && document.hasFocus()) this.#client.markRead(this.#key);
   }
 

@@ -1,6 +1,6 @@
 // The tray of files that wait to be sent: looked at, captioned, uploaded one after the other.
 
-import { el } from "../dom.js";
+import { el, iconButton } from "../dom.js";
 import { fileSize } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
@@ -42,8 +42,8 @@ class Tray {
     this.#caption.placeholder = t("trayCaption");
     this.#caption.setAttribute("aria-label", t("trayCaption"));
     this.#list.setAttribute("aria-label", t("trayFiles"));
-    const add = iconButton("plus", t("trayAdd"));
-    const discard = iconButton("x", t("trayDiscard"));
+    const add = iconButton("plus", "trayAdd");
+    const discard = iconButton("x", "trayDiscard");
     const line = el("div", { className: "tray-line" }, add, this.#caption, this.#send);
     const head = el("div", { className: "tray-head" }, el("p", {}, t("trayFiles")), discard);
     this.node = el("form", { className: "tray" }, head, this.#list, line);
@@ -127,8 +127,8 @@ class TrayEntry {
     this.file = file;
     const { name } = file;
     this.#progress.setAttribute("aria-label", t("traySending", { name }));
-    this.#retry = iconButton("refresh-cw", t("trayRetry", { name }));
-    this.#remove = iconButton("x", t("trayRemove", { name }));
+    this.#retry = iconButton("refresh-cw", "trayRetry", {}, { name });
+    this.#remove = iconButton("x", "trayRemove", {}, { name });
     this.#retry.addEventListener("click", retry);
     this.#remove.addEventListener("click", remove);
     const text = el("div", { className: "tray-text" }, el("bdi", { title: name }, name));
@@ -207,11 +207,4 @@ class TrayEntry {
     const ending = /\.([a-z\d]{1,4})$/i.exec(this.file.name)?.[1] ?? "";
     return el("span", { className: "tray-sign", "aria-hidden": "true" }, icon("file-text"), ending);
   }
-}
-
-function iconButton(sign, label) {
-  const node = el("button", { type: "button", className: "icon", title: label });
-  node.setAttribute("aria-label", label);
-  node.append(icon(sign));
-  return node;
 }

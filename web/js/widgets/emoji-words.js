@@ -40,7 +40,9 @@ export function findEmoji(query) {
   const named = new Set(); // whose name begins so: they come first
   const others = new Set();
   for (const language of Object.keys(lines)) {
-    texts[language] ??= lines[language].map((line) => ` ${line.toLowerCase().replaceAll(",", " ")}`);
+    texts[language] ??= lines[language].map(
+      (line) => ` ${line.toLowerCase().replaceAll(",", " ")}`,
+    );
     for (const [at, text] of texts[language].entries()) {
       if (!terms.every((term) => text.includes(term))) continue;
       (text.startsWith(` ${wanted}`) ? named : others).add(all[at]);

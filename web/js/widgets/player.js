@@ -30,11 +30,6 @@ export function voicePlayer({ url, seconds, id = url, peaks }) {
   return new Player(url, seconds, id, peaks).node;
 }
 
-/** Stops what is playing: on log-out, say. */
-export function stopVoice() {
-  audio?.pause();
-}
-
 class Player {
   #seconds;
   #start = el("button", { type: "button", className: "icon voice-start" });

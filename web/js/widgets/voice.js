@@ -1,8 +1,7 @@
 // Recording a voice message.
 
-import { el } from "../dom.js";
+import { el, iconButton } from "../dom.js";
 import { t } from "../i18n.js";
-import { icon } from "../icons.js";
 import { WidgetError } from "./error.js";
 import { clockTime, drawWave, peaksOf, waveNode } from "./wave.js";
 
@@ -133,8 +132,8 @@ export class VoiceRecorder extends EventTarget {
  */
 export function recordVoice(container, { limit, signal } = {}) {
   const recorder = new VoiceRecorder({ limit });
-  const discard = button("trash-2", "voiceCancel", "icon voice-discard");
-  const send = button("send", "voiceSend", "primary icon");
+  const discard = iconButton("trash-2", "voiceCancel", { className: "icon voice-discard" });
+  const send = iconButton("send", "voiceSend", { className: "primary icon" });
   const wave = waveNode("wave-live");
   const time = el("span", { className: "voice-time", role: "timer" }, clockTime(0));
   const note = el("p", { className: "voice-note", role: "status" }, t("voiceAsking"));
@@ -182,17 +181,11 @@ export function recordVoice(container, { limit, signal } = {}) {
         if (!(error instanceof WidgetError)) throw error;
         note.textContent = t(error.key);
         note.role = "alert";
-        const close = button("x", "close", "icon");
+        const close = iconButton("x", "close", { className: "icon" });
         close.addEventListener("click", cancel);
         bar.replaceChildren(note, close);
         close.focus();
       },
     );
   });
-}
-
-function button(sign, key, className) {
-  const node = el("button", { type: "button", className, title: t(key), "aria-label": t(key) });
-  node.append(icon(sign));
-  return node;
 }
