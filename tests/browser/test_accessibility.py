@@ -55,6 +55,9 @@ async def furnished(people: People, node: Node, **look: Any) -> tuple[ChatPage, 
     await befriend(ann, ben)
     await ask(kim, ann)
     await block(ann, await JsonClient.register(node))
+    old = await JsonClient.online(node)
+    await old.call("PATCH", "/api/me", {"nickname": "Featherstonehaugh-Cholmondeley " * 2})
+    await befriend(ann, old)
     gid = await make_group(ann, ben, kim)
     news = {"announcement": "Bring a rain jacket", "join": "request", "memo": "Hikes"}
     await ann.call("PATCH", f"/api/groups/{gid}", news)
@@ -91,7 +94,10 @@ async def furnished(people: People, node: Node, **look: Any) -> tuple[ChatPage, 
 async def test_nothing_of_the_page_breaks_a_rule(
     node: Node, people: People, look: dict[str, Any]
 ) -> None:
-    """The list, both kinds of chat with every kind of message, panels, menus, and the picker."""
+    """The list, both kinds of chat with every kind of message, panels, menus, and the picker.
+
+    Nothing has to be scrolled sideways, and the last message keeps its distance.
+    """
     page, ben = await furnished(people, node, **look)
     await page.page.emulate_media(reduced_motion="reduce")  # what is coming in is faint
     found: list[str] = []
@@ -99,6 +105,7 @@ async def test_nothing_of_the_page_breaks_a_rule(
     async def look_at(what: str) -> None:
         await expect(page.page.locator(".spinning:visible")).to_have_count(0)
         found.extend(f"{what}: {line}" for line in await violations(page.page))
+        found.extend(f"{what}: wider than shown: {it}" for it in await page.page.evaluate(WIDER))
 
     async def close() -> None:
         if await page.page.locator("dialog[open]").count():
@@ -134,6 +141,7 @@ async def test_nothing_of_the_page_breaks_a_rule(
     await look_at("menu of a message")
     await close()
     await page.act("one's own", "seenBy")
+    await expect(page.dialog).to_be_visible()
     await look_at("readers")
     await close()
     await page.button("emoji").click()
@@ -151,6 +159,7 @@ async def test_nothing_of_the_page_breaks_a_rule(
     await look_at("links")
     await close()
     await page.button("group.edit", page.dialog).click()
+    await expect(page.page.locator("dialog[open]")).to_have_count(2)
     await look_at("editing a group")
     await close()
     await close()
@@ -161,9 +170,19 @@ async def test_nothing_of_the_page_breaks_a_rule(
     await close()
     await page.open(ben.username)
     await page.say("a chat of two")
+    await page.has_sent("a chat of two")
+    last = await page.message("a chat of two").locator(".bubble").bounding_box()
+    below = await page.thread.locator(".composer").bounding_box()
+    assert last and below and last["y"] + last["height"] + 6 <= below["y"]
     await page.box.fill("x" * 19_900)
     await look_at("chat of two")
     assert not found, "\n".join(found)
+
+
+WIDER = """() => [...document.querySelectorAll("dialog[open] *, main *")].filter((node) => {
+    const isScrolled = ["auto", "scroll"].includes(getComputedStyle(node).overflowX);
+    return isScrolled && node.scrollWidth > node.clientWidth;
+}).map((node) => node.className)"""
 
 
 async def tab_to(page: ChatPage, wanted: Locator, key: str = "Tab") -> None:

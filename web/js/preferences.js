@@ -72,9 +72,9 @@ export class Preferences extends EventTarget {
       const isDark = theme === "dark" || (theme === "system" && dark.matches);
       const root = document.documentElement;
       root.dataset.theme = isDark ? "dark" : "light";
-      const colour = getComputedStyle(root).getPropertyValue("--ground").trim();
+      const colour = getComputedStyle(document.body).backgroundColor;
       const bars = document.querySelectorAll('meta[name="theme-color"]'); // one for each scheme
-      if (colour) for (const bar of bars) bar.content = colour;
+      for (const bar of bars) bar.content = colour;
     };
     dark.addEventListener("change", show);
     this.addEventListener("change", ({ detail }) => detail === "theme" && show());

@@ -324,7 +324,8 @@ def test_manifest_names_icons_of_their_true_size() -> None:
             assert icon["sizes"] == f"{width}x{height}"
             shapes.add((icon.get("purpose", "any"), width))
     assert shapes == {("any", 192), ("any", 512), ("maskable", 192), ("maskable", 512)}
-    grounds = re.findall(r"--ground:\s*(#\w+)", (ROOT / "web/css/base.css").read_text())
+    css = (ROOT / "web/css/base.css").read_text()
+    [grounds] = re.findall(r"--ground: light-dark\((#\w+), (#\w+)\)", css)
     page = (ROOT / "web/index.html").read_text()
     assert set(re.findall(r'name="theme-color" content="(#\w+)"', page)) == set(grounds)
     assert manifest["background_color"] == manifest["theme_color"] == grounds[0]
