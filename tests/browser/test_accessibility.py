@@ -56,7 +56,8 @@ async def furnished(people: People, node: Node, **look: Any) -> tuple[ChatPage, 
     await ask(kim, ann)
     await block(ann, await JsonClient.register(node))
     old = await JsonClient.online(node)
-    await old.call("PATCH", "/api/me", {"nickname": "Featherstonehaugh-Cholmondeley " * 2})
+    nickname = "Featherstonehaugh-Cholmondeley of Llanfairpwllgwyn"
+    assert (await old.call("PATCH", "/api/me", {"nickname": nickname}))[0] == 200
     await befriend(ann, old)
     gid = await make_group(ann, ben, kim)
     news = {"announcement": "Bring a rain jacket", "join": "request", "memo": "Hikes"}
@@ -134,6 +135,9 @@ async def test_nothing_of_the_page_breaks_a_rule(
     await page.row("friends").click()
     await page.sees("one's own")
     await look_at("group")
+    last = await page.message("recalled").locator(".bubble").bounding_box()
+    below = await page.thread.locator(".composer").bounding_box()
+    assert last and below and last["y"] + last["height"] + 6 <= below["y"] <= 844
     await page.act("one's own", "reply")
     await look_at("answering")
     await close()
@@ -171,9 +175,6 @@ async def test_nothing_of_the_page_breaks_a_rule(
     await page.open(ben.username)
     await page.say("a chat of two")
     await page.has_sent("a chat of two")
-    last = await page.message("a chat of two").locator(".bubble").bounding_box()
-    below = await page.thread.locator(".composer").bounding_box()
-    assert last and below and last["y"] + last["height"] + 6 <= below["y"]
     await page.box.fill("x" * 19_900)
     await look_at("chat of two")
     assert not found, "\n".join(found)

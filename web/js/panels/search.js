@@ -2,6 +2,7 @@
 
 import { GROUP, SINGLE, keyOf } from "../../sdk/tandem.js";
 import { avatar } from "../avatar.js";
+import { nameOfContact } from "../contacts.js";
 import { openDialog } from "../dialog.js";
 import { button, coalesced, el, loadStyle } from "../dom.js";
 import { errorText, fullTime, shortTime, summary } from "../format.js";
@@ -68,7 +69,7 @@ class Search {
     const kinds = Object.entries(KINDS).map(([media, name]) => option(media, t(`find.${name}`)));
     this.#kind.append(option("", t("find.anything")), ...kinds);
     this.#sender.append(option("", t("find.anybody")), option(client.user.id, t("you")));
-    for (const { id } of contacts.all) this.#sender.append(option(id, client.nameOf(id)));
+    for (const one of contacts.all) this.#sender.append(option(one.id, nameOfContact(one)));
   }
 
   #listen() {
