@@ -1,5 +1,6 @@
 # What one types here. Nothing has to be installed before; .ci/install sees to that, once.
 # ARGS is handed on: make run ARGS='--config my.toml', make test ARGS='tests/unit -k router'
+# (tests run in two processes; ARGS='-n 0 ...' has them in one, as a debugger wants it).
 # PYTHON=/path/to/python3.12 chooses the Python that .venv is made from.
 
 MAKEFLAGS += --no-print-directory
@@ -22,7 +23,7 @@ run: .venv/.installed-run
 	@exec $(BIN)/python -m server $(ARGS)
 
 test: .venv/.installed-dev
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: style types layers
 	@$(MAKE) test

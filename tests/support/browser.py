@@ -57,6 +57,7 @@ TIMEOUT_MS = 15_000
 NETWORK_ERRORS = (
     r"Failed to load resource: net::ERR_",
     r"WebSocket connection to .* failed",
+    r"error occurred when fetching the script",  # the service worker's
 )
 """What Chromium itself writes on the console when the network is cut."""
 

@@ -25,6 +25,7 @@ since calls change things::
 """
 
 import re
+import time
 from typing import Any
 
 from tests.support.contacts import ask, befriend, block
@@ -43,7 +44,9 @@ UNKNOWN = 2**52
 
 SAID = {"mine", "theirs", "wrote", "read", "seq", "end"}
 _EACH = len(CALLERS)
-_crowds: dict[str, list[JsonClient]] = {}
+_FRESH_S = 600
+"""A crowd is made anew after this time: its access tokens end after 15 minutes."""
+_crowds: dict[str, tuple[float, list[JsonClient]]] = {}
 
 
 def names_in(text: str) -> set[str]:
@@ -53,11 +56,12 @@ def names_in(text: str) -> set[str]:
 
 async def crowd(node: Node) -> list[JsonClient]:
     """The people: the callers, the peer, and three more for each caller."""
-    if node.url not in _crowds:
+    made, people = _crowds.get(node.url, (0.0, []))
+    if not people or time.monotonic() - made > _FRESH_S:
         people = [await JsonClient.register(node) for _ in range(_EACH * 4)]
         await block(people[CALLERS.index("owner") - 1], people[CALLERS.index("blocked") - 1])
-        _crowds[node.url] = people
-    return _crowds[node.url]
+        _crowds[node.url] = time.monotonic(), people
+    return people
 
 
 class Cast:
