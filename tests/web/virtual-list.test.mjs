@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { edits, moved } from "../../web/js/widgets/edits.js";
 import { Heights } from "../../web/js/widgets/heights.js";
+import { edits, moved } from "../../web/js/widgets/items.js";
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
 function randomness(seed) {

@@ -2,8 +2,7 @@
 
 import { Refusal } from "./connection.js";
 import { GROUP, isAct, isMessage, keyOf, placeOf } from "./protocol.js";
-import { changed } from "./acts.js";
-import { Timeline } from "./timeline.js";
+import { Timeline, changed } from "./timeline.js";
 
 const PAGE = 50;
 const SYNC_PAGE = 200;

@@ -1,10 +1,22 @@
 // One's login: the tokens, in storage that all tabs share, and HTTP calls made with them.
 
-import { withLock } from "./locks.js";
-
 const KEY = "tandem:session";
 const EARLY_MS = 30_000; // renew the access token this long before it expires
 const LOGOUT_MS = 3000; // for the server to hear of it
+
+const waiting = new Map();
+
+/**
+ * Runs `task` while no other tab or call is in a task of this `name`; gives what it gives. By locks
+ * that all tabs of this origin share (Web Locks API). Where a browser has none (it offers them to
+ * secure contexts only) tabs do without, and only calls within one page wait in turn.
+ */
+function withLock(name, task) {
+  if (globalThis.navigator?.locks) return navigator.locks.request(name, task);
+  const turn = (waiting.get(name) ?? Promise.resolve()).then(task);
+  waiting.set(name, turn.catch(() => {}));
+  return turn;
+}
 
 /** What a login is asked with: all digits name an id, since a username begins with a letter. */
 function named(who) {

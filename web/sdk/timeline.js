@@ -1,7 +1,46 @@
 // A part of one conversation's log: seqs `low` … `high` without a hole, and what came early, from
-// behind a hole.
+// behind a hole; and what recalls, edits and reactions do to the messages in it.
 
-import { applyAct } from "./acts.js";
+import { EDIT, REACTION, RECALL, isMessage, pick } from "./protocol.js";
+
+/** What a recall leaves of a message. */
+const LEFT = ["id", "userid", "cmd", "dstid", "cid", "seq", "ts"];
+
+function without(entry, name) {
+  const { [name]: _, ...rest } = entry;
+  return rest;
+}
+
+function reacted(reactions = {}, { userid, content }) {
+  const left = {};
+  for (const [text, users] of Object.entries(reactions)) {
+    const others = users.filter((user) => user !== userid);
+    if (others.length) left[text] = others;
+  }
+  if (content) left[content] = [...(left[content] ?? []), userid];
+  return left;
+}
+
+/**
+ * `entry` after `act`, a recall, an edit or a reaction: another object, so that whoever draws it
+ * sees by `===` whether to draw it anew; itself, if the act does nothing to it.
+ * Again is no change.
+ */
+export function changed(entry, act) {
+  if (entry.cmd === EDIT && act.cmd === RECALL && entry.ref === act.ref) {
+    return without(entry, "content");
+  }
+  if (entry.id !== act.ref || !isMessage(entry) || entry.recalled) return entry;
+  if (act.cmd === RECALL) return { ...pick(entry, LEFT), recalled: true };
+  if (act.cmd === EDIT) {
+    const edited = { ...entry, content: act.content, edited: act.ts };
+    return act.content ? edited : without(edited, "content");
+  }
+  if (act.cmd !== REACTION) return entry;
+  const reactions = reacted(entry.reactions, act);
+  if (Object.keys(reactions).length) return { ...entry, reactions };
+  return without(entry, "reactions");
+}
 
 export class Timeline {
   #early = new Map();
@@ -74,7 +113,11 @@ export class Timeline {
 
   /** Does what a recall, an edit or a reaction says. */
   apply(act) {
-    applyAct(this.entries, act);
+    const { entries } = this;
+    for (let place = entries.length - 1; place >= 0; place--) {
+      if (entries[place].id < act.ref) return; // ids grow with seqs
+      entries[place] = changed(entries[place], act);
+    }
   }
 
   /** Lets go of all but the newest entries. */

@@ -6,11 +6,10 @@
 // To the owner: the stylesheet is css/virtual-list.css. Rows have no margins (use padding). Give
 // the scroller `role="log"` only with `aria-live="off"`, as rows come and go by scrolling, too.
 
-import { moved } from "./edits.js";
 import { Hand } from "./hand.js";
-import { Items } from "./items.js";
+import { spanFor } from "./heights.js";
+import { Items, moved } from "./items.js";
 import { Rows } from "./rows.js";
-import { spanFor } from "./span.js";
 
 const AT_END = 80; // px from the end that count as being there
 const NEAR = 2; // viewports from the first or last item that count as near
