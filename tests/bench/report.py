@@ -47,7 +47,7 @@ TAIL = """
 | growth | the cost of one delivery within 15 % |
 
 Where the time goes is in [profiles.md](profiles.md); what was not reached, and why, in
-[remarks.md](remarks.md).
+[remarks.md](remarks.md). How fast the web page is: [page.md](page.md).
 """
 
 PROFILES = """# Where the server's time goes
