@@ -207,21 +207,23 @@ class Registry:
 
     async def _flush(self) -> None:
         touched, self._touched = self._touched, set()
+        # Who comes while we write is in the book, and counted, at the next flush only.
+        check, self._check = self._check, set()
         try:
             gone = await self._write()
             await self._speak_again()
             if touched:
                 await self.settle(touched)
+            if gone:
+                # Not sooner: if this node dies now, the others settle those who are in the book.
+                await self._store.remove(gone)
+                self._gone.difference_update(gone)
+            if check:
+                await self._enforce_limit(list(check))
         except BaseException:
             self._touched |= touched
+            self._check |= check
             raise
-        if gone:
-            # Not sooner: if this node dies now, the others settle those who are in the book.
-            await self._store.remove(gone)
-            self._gone.difference_update(gone)
-        if check := list(self._check):
-            self._check.clear()
-            await self._enforce_limit(check)
 
     async def _write(self) -> list[str]:
         """Who came, what they show now, and that those who are gone show nothing; gives these."""

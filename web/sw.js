@@ -1,4 +1,5 @@
-// Keeps the page and its files, so that the chat opens without a network.
+// Keeps the page and its files, so that the chat opens without a network; and shows what a
+// notification tells of (js/notifications.js).
 //
 // Above this the server writes a line, `const SHELL = {hash, files}`: the name of the set of files
 // and their addresses (server/assets.py). A new set is a new worker with a cache of its own, which
@@ -27,6 +28,11 @@ self.addEventListener("fetch", (event) => {
   } else if (/\/assets\/[0-9a-f]{16}\//.test(pathname)) {
     event.respondWith(kept(url).then((response) => response ?? fetch(event.request)));
   }
+});
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(show(event.notification.data));
 });
 
 async function keepShell() {
@@ -84,6 +90,14 @@ async function askForPage(event) {
 
 function patience() {
   return new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+}
+
+/** Shows a message in the page that is open, or else in a new one. */
+async function show({ key, seq }) {
+  const [page] = await self.clients.matchAll({ type: "window" });
+  if (!page) return self.clients.openWindow(`${PAGE}#/${key}/${seq}`);
+  page.postMessage({ key, seq });
+  return page.focus();
 }
 
 /** A file from any of the caches: its address names its set. */

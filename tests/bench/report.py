@@ -83,7 +83,7 @@ def table(results: Results, talks: Mapping[str, Talk]) -> str:
             f"`{name}`: {talks[name].what}",
             f"{rate:,.0f} {talks[name].unit}",
             f"{theirs:,.0f}" if plain else "",
-            f"**{rate / theirs:.1f}**" if plain else "",
+            f"**{rate / theirs:.1f}**" if theirs else "",
             f"{median(ours, 'per_second'):,.0f}",
             *(f"{median(ours, mark):.2f}" for mark in ("p50", "p99", "p999")),
             *(f"{median(ours, part):.0%}" for part in ("busy", "system", "load", "mongod")),

@@ -200,8 +200,9 @@ def test_reading_upwards_goes_as_far_as_the_hand_while_pages_come_in(page: Page)
         assert spread(steps) <= 1  # they go together
         assert -1 <= steps[0] < 400
         way += steps[0]
-    # A finger may have given it a swing.
-    assert 640 <= way < (3000 if page.viewport_size["width"] < 700 else 660)
+    assert way >= 640
+    if page.viewport_size["width"] >= 700:  # a finger gives it a swing
+        assert way < 660
 
 
 def test_dragged_scrollbar_goes_as_far_as_the_hand(open_page: Callable[..., Any]) -> None:

@@ -32,6 +32,13 @@ async function openEntrance() {
   });
   entrance.show(note ? t(note) : "");
   document.getElementById("splash").remove();
+  takeBackNotifications();
+}
+
+/** Those of the last user. */
+async function takeBackNotifications() {
+  const worker = await navigator.serviceWorker?.ready;
+  for (const note of (await worker?.getNotifications()) ?? []) note.close();
 }
 
 async function openChat() {

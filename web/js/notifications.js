@@ -10,6 +10,7 @@ const LEADER = "tandem:notifier"; // the lock of the one tab that notifies
 const WATCHING = "tandem:watching:"; // the locks of tabs in which a conversation is looked at
 const OPEN = /^#\/(1[01]\/\d+)/;
 const PREVIEW_CHARS = 200;
+const NAMES_MS = 2000; // for the names of who writes, and of where
 const QUIET_MS = 2000; // a busy group rings no more often than this
 
 /** Whether the browser notifies: `granted`, `denied`, `default` (not asked yet), or `none`. */
@@ -28,7 +29,8 @@ export class Notifier {
   #title = document.title;
   #favicon = document.querySelector('link[rel="icon"]');
   #plainIcon = this.#favicon?.href;
-  #notes = new Map(); // key → what is shown of the conversation, and the seq it tells of
+  #notes = new Map(); // conversation's key → seq of the message that a notification tells of
+  #turn = Promise.resolve();
   #isLeader = !navigator.locks;
   #watched = null;
   #stopWatching = () => {};
@@ -49,7 +51,12 @@ export class Notifier {
       "conversations",
       coalesced(() => this.#update()),
     );
-    client.on("ended", () => this.#clear());
+    client.on("ended", () => this.#mark(0));
+    navigator.serviceWorker?.addEventListener("message", ({ data }) => app.go(data.key, data.seq));
+    this.#withWorker(async (worker) => {
+      for (const { data } of await worker.getNotifications()) this.#notes.set(data.key, data.seq);
+      this.#update();
+    });
     addEventListener("hashchange", () => this.#watch());
     document.addEventListener("visibilitychange", () => this.#watch());
     document.addEventListener("language", () => this.#bar && this.#offer());
@@ -85,28 +92,54 @@ export class Notifier {
       this.#rangAt = Date.now();
       ring();
     }
-    if (preferences.notifications && permission() === "granted") this.#show(conversation, message);
+    if (!preferences.notifications || permission() !== "granted") return;
+    await this.#introduced(conversation, message.userid);
+    if (conversation.read < message.seq) this.#show(conversation, message);
+  }
+
+  /** Resolves when the names are known that a notification tells, or will not be soon. */
+  async #introduced(conversation, userid) {
+    const { client, nameOf } = this.#app;
+    const isKnown = () =>
+      client.person(userid) && nameOf(conversation) !== String(conversation.dstid);
+    if (isKnown()) return;
+    await new Promise((done) => {
+      const ends = ["people", "conversations"].map((type) => client.on(type, look));
+      const timer = setTimeout(end, NAMES_MS);
+      function look() {
+        if (isKnown()) end();
+      }
+      function end() {
+        clearTimeout(timer);
+        for (const stop of ends) stop();
+        done();
+      }
+    });
   }
 
   #show(conversation, { userid, seq, ...message }) {
-    const { client, go, nameOf } = this.#app;
+    const { client, nameOf } = this.#app;
     const { key, chat } = conversation;
+    const title = nameOf(conversation);
     const text = (chat === GROUP ? `${client.nameOf(userid)}: ` : "") + summary(message);
     const body = [...text].slice(0, PREVIEW_CHARS).join("");
-    let note;
-    try {
-      // One for each conversation: the next message takes the place of the last one's.
-      const options = { body, tag: key, renotify: true, silent: true };
-      note = new Notification(nameOf(conversation), options);
-    } catch {
-      return; // phones show them for service workers only
-    }
-    note.addEventListener("click", () => {
-      window.focus();
-      note.close();
-      go(key, seq);
+    // One for each conversation: the next message takes the place of the last one's.
+    const options = { body, tag: key, renotify: true, silent: true, data: { key, seq } };
+    this.#notes.set(key, seq);
+    this.#withWorker((worker) => worker.showNotification(title, options));
+  }
+
+  #takeBack(key) {
+    this.#notes.delete(key);
+    this.#withWorker(async (worker) => {
+      for (const note of await worker.getNotifications({ tag: key })) note.close();
     });
-    this.#notes.set(key, { note, seq });
+  }
+
+  /** In turn. Phones show notifications of a worker only; it is told of clicks, too (sw.js). */
+  #withWorker(task) {
+    const next = async () => task(await navigator.serviceWorker.ready);
+    this.#turn = this.#turn.then(next).catch(() => {}); // the browser does not let us
   }
 
   /** Shows how many messages are unread, and takes back what told of those that have been read. */
@@ -118,10 +151,9 @@ export class Notifier {
       else if (mentioned && unread) count += 1;
     }
     this.#mark(count);
-    for (const [key, { note, seq }] of this.#notes) {
-      if ((client.conversation(key)?.read ?? seq) < seq) continue;
-      note.close();
-      this.#notes.delete(key);
+    if (!client.synced) return;
+    for (const [key, seq] of this.#notes) {
+      if ((client.conversation(key)?.read ?? seq) >= seq) this.#takeBack(key);
     }
   }
 
@@ -134,12 +166,6 @@ export class Notifier {
     if (this.#favicon && this.#favicon.href !== wanted) this.#favicon.href = wanted;
     const done = count ? navigator.setAppBadge?.(count) : navigator.clearAppBadge?.();
     done?.catch(() => {}); // only installed pages have one
-  }
-
-  #clear() {
-    for (const { note } of this.#notes.values()) note.close();
-    this.#notes.clear();
-    this.#mark(0);
   }
 
   /** A line below the list that offers notifications, once somebody has written. */
