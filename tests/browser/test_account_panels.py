@@ -376,7 +376,8 @@ async def test_click_on_a_notification_shows_its_message(node: Node, people: Peo
     await expect(page.locator("#thread")).to_contain_text("number 19")
     await until(page, f"{TOLD}.then((told) => !told.length)")
 
-    await page.goto(person.url)
+    await page.keyboard.press("Escape")
+    await until(page, "!document.body.classList.contains('in-thread')")
     await say(bob, "one more", cmd=10, dstid=account.id)
     await until(page, f"{TOLD}.then((told) => told.length)")
     await page.evaluate("localStorage.clear()")
