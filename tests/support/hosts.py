@@ -1,8 +1,11 @@
 """Several hosts on this machine: network namespaces on a bridge of their own, and links to cut.
 
-Needs root and iproute2. A cut is silent: no packet goes through, and nobody is told.
+Needs root and iproute2. A cut is silent: no packet goes through, and nobody is told. The machine's
+own interfaces are left as they are: a browser that other tests have open would take a new one for
+another network, and end its connections.
 """
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -37,27 +40,32 @@ def _ip(*arguments: str) -> str:
 
 
 class Hosts:
-    """``count`` hosts, numbered from 1, and a way to all of them for the test itself."""
+    """``count`` hosts, numbered from 1. As a context: the test's own thread is on one more."""
 
     def __init__(self, count: int) -> None:
         self._numbers = range(1, count + 1)
         self._rules: set[tuple[int, str, int]] = set()
 
     def __enter__(self) -> "Hosts":
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         _remove_leftovers()
         switch = self._name("switch")
         _ip("netns", "add", switch)
         _ip("-n", switch, "link", "add", "bridge", "type", "bridge")
         _ip("-n", switch, "link", "set", "bridge", "up")
-        for number in self._numbers:
+        for number in (*self._numbers, OUTSIDE):
             host = self._name(f"{number}")
             _ip("netns", "add", host)
             _ip("-n", host, "link", "set", "lo", "up")
             self._plug(number, host)
-        self._plug(OUTSIDE, "")
+        place = os.open(f"/run/netns/{self._name(f'{OUTSIDE}')}", os.O_RDONLY)
+        _go_to(place)
+        os.close(place)
         return self
 
     def __exit__(self, *raised: object) -> None:
+        _go_to(self._home)
+        os.close(self._home)
         _remove(self._name(""))
 
     def address(self, number: int) -> str:
@@ -91,16 +99,19 @@ class Hosts:
         return f"{PREFIX}{os.getpid()}-{what}"
 
     def _plug(self, number: int, host: str) -> None:
-        """A cable from the host (empty: from where the test runs) to the switch."""
-        near, far = f"td{os.getpid() % 100000}n{number}", f"td{os.getpid() % 100000}f{number}"
-        _ip("link", "add", near, "type", "veth", "peer", "name", far)
-        _ip("link", "set", far, "netns", self._name("switch"))
-        _ip("-n", self._name("switch"), "link", "set", far, "master", "bridge", "up")
-        inside = ["-n", host] if host else []
-        if host:
-            _ip("link", "set", near, "netns", host)
-        _ip(*inside, "addr", "add", f"{self.address(number)}/24", "dev", near)
-        _ip(*inside, "link", "set", near, "up")
+        """A cable from the host to the switch."""
+        switch, far = self._name("switch"), f"far{number}"
+        _ip("-n", host, "link", "add", "near", "type", "veth", "peer", "name", far)
+        _ip("-n", host, "link", "set", far, "netns", switch)
+        _ip("-n", switch, "link", "set", far, "master", "bridge", "up")
+        _ip("-n", host, "addr", "add", f"{self.address(number)}/24", "dev", "near")
+        _ip("-n", host, "link", "set", "near", "up")
+
+
+def _go_to(namespace: int) -> None:
+    """Takes this thread, and what it starts, to another network. (Python 3.12 has os.setns.)"""
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, 0):
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _remove(prefix: str) -> None:

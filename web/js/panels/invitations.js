@@ -5,7 +5,7 @@ import { button, el } from "../dom.js";
 import { fullTime } from "../format.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { attempt, copy, emptyPlace, errorPlace, loading } from "./parts.js";
+import { attempt, copy, emptyPlace, errorPlace, loading, whileOpen } from "./parts.js";
 
 const HOUR_S = 3600;
 const LASTS = { oneHour: HOUR_S, oneDay: 24 * HOUR_S, oneWeek: 168 * HOUR_S, month: 720 * HOUR_S };
@@ -33,9 +33,12 @@ export function open(app, gid) {
   );
   const form = el("form", {}, fields, el("div", { className: "actions" }, make));
   make.type = "submit";
-  const content = [el("p", { className: "hint" }, t("links.text")), wrong, form, list, place];
-  if (groups.get(gid)?.join === "request") content.splice(1, 0, asking());
-  openDialog({ title: t("links.title"), content });
+  const ask = asking();
+  const content = [el("p", { className: "hint" }, t("links.text")), ask, wrong, form, list, place];
+  const dialog = openDialog({ title: t("links.title"), content });
+  const showAsking = () => (ask.hidden = groups.get(gid)?.join !== "request");
+  whileOpen(dialog, [[groups, "change"]], showAsking);
+  showAsking();
   const read = () => client.request("GET", path);
   loading(place, read, (answer) => {
     invitations = answer.invitations;
@@ -80,7 +83,7 @@ export function open(app, gid) {
     );
   }
 
-  /** Where others ask to be let in, if the group takes requests. */
+  /** Where others ask to be let in, while the group takes requests. */
   function asking() {
     const link = linkTo(gid);
     const actions = el("div", { className: "actions" }, copier(link));
