@@ -158,7 +158,9 @@ class Story:
     async def ann_is_offline_for_a_while(self) -> None:
         """What was said meanwhile is there afterwards, once and in order, hers too."""
         ann, ben, kim = self.ann, self.ben, self.kim
+        head = ann.thread.locator("header").first
         await ann.person.go_offline()
+        await expect(head).to_contain_text(ann.t("noConnection"))
         said = [f"said without Ann {number}" for number in range(4)]
         await ben.say(said[0])
         kim.say_in(self.room, said[1])
@@ -169,6 +171,7 @@ class Story:
         kim.say_in(self.room, said[3])
         await ben.sees(said[3])
         await ann.person.come_back()
+        await expect(head).not_to_contain_text(ann.t("noConnection"))
         for page in (ann, ben):
             await page.sees("and once more")
             await expect(

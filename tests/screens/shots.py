@@ -88,6 +88,16 @@ async def xmpp(at: ChatPage, town: Town) -> None:
     await expect(at.dialog.get_by_role("img", name=at.t("xmpp.qr", jid=jid))).to_be_visible()
 
 
+async def offline(at: ChatPage, town: Town) -> None:
+    """What is written waits. It is never sent: the browser is closed before it is back."""
+    await at.open("Jonas Weber")
+    await at.sees("Harbour café afterwards?")
+    await at.person.go_offline()
+    await at.send("On my way! Ten minutes.")
+    await at.has_tick("On my way!", "queued")
+    await expect(at.thread.locator("header").first).to_contain_text(at.t("noConnection"))
+
+
 SCREENS: Sequence[Screen] = (
     Screen("sign-in", "Sign in", "", entrance),
     Screen("sign-up", "Sign up, with what is wrong (Chinese)", "", sign_up_with_errors, "zh-CN"),
@@ -99,6 +109,7 @@ SCREENS: Sequence[Screen] = (
     Screen("group-info", "A group, as its owner sees it", "mara", group),
     Screen("devices", "Devices", "mara", devices),
     Screen("xmpp", "Connect an XMPP app", "mara", xmpp),
+    Screen("offline", "Without a connection", "mara", offline),
     Screen("contacts", "Contacts, with requests (Chinese)", "mara", contacts, "zh-CN"),
     Screen("profile", "Profile (Chinese)", "mara", profile, "zh-CN"),
 )

@@ -29,6 +29,7 @@ from playwright.async_api import (
     ProxySettings,
     WebError,
     async_playwright,
+    expect,
 )
 
 from tests.support.cable import Cable
@@ -54,6 +55,8 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 TIMEOUT_MS = 15_000
+expect.set_options(timeout=TIMEOUT_MS)
+
 NETWORK_ERRORS = (
     r"Failed to load resource: net::ERR_",
     r"WebSocket connection to .* failed",

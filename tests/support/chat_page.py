@@ -178,7 +178,7 @@ class ChatPage:
         async with self.page.expect_file_chooser() as chosen:
             await self.menu(key)
         await (await chosen.value).set_files(list(paths))
-        await self.button("traySend", self.thread).last.click()
+        await self.button("traySend", self.thread.locator(".composer-tray")).click()
 
     @classmethod
     async def sign_up(

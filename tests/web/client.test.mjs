@@ -279,3 +279,28 @@ test("clean_text_drops_what_xml_cannot_carry", () => {
   assert.equal(cleanText("a\r\nb\rc\u0000\u001f\ufffe\td\ud800😀"), "a\nb\nc\td\ufffd😀");
 });
 
+test("what_is_told_of_a_conversation_after_it_was_set_here_is_older", async () => {
+  let answerLater;
+  const { fetch } = http({
+    "PATCH /api/conversations": ({ body }) =>
+      new Promise((done) => (answerLater = () => done(answer(200, { draft: body.draft })))),
+  });
+  const { client, socket } = await online([row(1, { draft: "begun" })], { fetch });
+  const told = (draft) => socket.receive({ cmd: 24, chat: 10, dstid: ANN, draft });
+  const draft = () => client.conversation(KEY).draft;
+  const change = client.change(TO_ANN, { draft: "" });
+  await settle();
+  told("begun");
+  answerLater();
+  await change;
+  assert.equal(draft(), "");
+  told("begun");
+  socket.onclose({ code: 1006 });
+  mock.timers.tick(3000);
+  const next = await answerSync([row(1, { draft: "begun", pinned: true })]);
+  assert.equal(draft(), "");
+  assert.equal(client.conversation(KEY).pinned, true, "nothing else was set here");
+  mock.timers.tick(5000);
+  next.receive({ cmd: 24, chat: 10, dstid: ANN, draft: "of another device" });
+  assert.equal(draft(), "of another device");
+});

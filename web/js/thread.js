@@ -202,7 +202,8 @@ export class Thread {
     const group = chat === GROUP ? this.#app.groups.get(dstid) : null;
     const person = chat === SINGLE ? this.#client.person(dstid) : null;
     const url = (group ?? person ?? conversation).avatar;
-    const presence = chat === SINGLE ? this.#app.contacts.presenceOf(dstid) : "";
+    const isKnown = chat === SINGLE && !this.#isCutOff;
+    const presence = isKnown ? this.#app.contacts.presenceOf(dstid) : "";
     const looks = JSON.stringify([key, name, note, url, presence, language]);
     const news = group?.announcement ?? "";
     this.#news.hidden = !news;
@@ -236,7 +237,13 @@ export class Thread {
     this.#head.replaceChildren(back, title, find, more);
   }
 
+  /** Said here too: on a phone the list, which says more, is not beside the conversation. */
+  get #isCutOff() {
+    return ["waiting", "replaced"].includes(this.#client.state);
+  }
+
   #note({ chat, dstid, typing }) {
+    if (this.#isCutOff) return t("noConnection");
     if (typing.size && chat === SINGLE) return t("writing");
     const names = [...typing].slice(0, 2).map((id) => this.#client.nameOf(id));
     if (names.length) return t("isWriting", { name: names.join(t("comma")) });

@@ -5,6 +5,8 @@ import { Timeline } from "./timeline.js";
 
 const SET = ["pinned", "muted", "archived", "draft"];
 const PLACE = ["chat", "dstid", "name", "avatar"];
+/** So long after the user has set something here, what is told of it may be older than that. */
+const OWN_MS = 5000;
 /** What is kept of a conversation over a reload. */
 const KEPT = [...PLACE, "seq", "read", "unread", "mentioned", "last", ...SET];
 
@@ -15,6 +17,8 @@ class Conversation {
   typing = new Set();
   /** Other parts of the log that are looked at. */
   windows = [];
+  /** Name of what the user has set here → until when that counts, and not what is told. */
+  own = {};
   /** Up to this seq `unread`, `mentioned` and `last` say what is so. */
   counted = 0;
   /** The read pointer that the server has. */
@@ -84,9 +88,30 @@ export class Conversations {
     return conversation;
   }
 
-  /** Takes in what the user has set (cmd 24, or a row). */
+  /** Takes in what the user has set, as it is told (cmd 24, or a row). */
   set(conversation, what) {
-    for (const name of SET) if (what[name] !== undefined) conversation[name] = what[name];
+    for (const name of SET) {
+      const isNews = what[name] !== undefined && !(Date.now() < conversation.own[name]);
+      if (isNews) conversation[name] = what[name];
+    }
+  }
+
+  /** Has the server told what the user sets, and takes in its answer. Throws as `tell` does. */
+  async change(conversation, what, tell) {
+    const names = Object.keys(what);
+    const hold = (until) => names.forEach((name) => (conversation.own[name] = until));
+    hold(Infinity);
+    try {
+      const answer = await tell();
+      hold(0);
+      this.set(conversation, answer);
+      hold(Date.now() + OWN_MS);
+    } catch (error) {
+      hold(0);
+      throw error;
+    }
+    this.sort();
+    this.#emit("conversations");
   }
 
   /** Everything up to `seq` has been read, here or elsewhere. */

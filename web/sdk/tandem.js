@@ -295,9 +295,10 @@ export class Tandem extends EventTarget {
   }
 
   async change({ chat, dstid }, what) {
-    const set = await this.request("PATCH", "/api/conversations", { chat, dstid, ...what });
+    const tell = () => this.request("PATCH", "/api/conversations", { chat, dstid, ...what });
     const conversation = this.conversation(keyOf(chat, dstid));
-    if (conversation) this.#set(conversation, set);
+    if (conversation) await this.#conversations.change(conversation, what, tell);
+    else await tell();
   }
 
   #set(conversation, what) {

@@ -34,9 +34,10 @@ export function open(app, gid) {
   const form = el("form", {}, fields, el("div", { className: "actions" }, make));
   make.type = "submit";
   const ask = asking();
-  const content = [el("p", { className: "hint" }, t("links.text")), ask, wrong, form, list, place];
+  const content = [el("p", { className: "hint" }, t("links.text")), wrong, form, list, place];
   const dialog = openDialog({ title: t("links.title"), content });
-  const showAsking = () => (ask.hidden = groups.get(gid)?.join !== "request");
+  const showAsking = () =>
+    groups.get(gid)?.join === "request" ? wrong.before(ask) : ask.remove();
   whileOpen(dialog, [[groups, "change"]], showAsking);
   showAsking();
   const read = () => client.request("GET", path);

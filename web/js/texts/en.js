@@ -52,6 +52,7 @@ export default {
   owner: "owner",
   admin: "admin",
   connecting: "Connecting…",
+  noConnection: "no connection",
   waiting: "No connection. Trying again soon.",
   tryNow: "Try now",
   replaced: "Too many connections: this page gave way to a newer one.",

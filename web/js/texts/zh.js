@@ -52,6 +52,7 @@ export default {
   owner: "群主",
   admin: "管理员",
   connecting: "连接中…",
+  noConnection: "没有连接",
   waiting: "连接已断开，稍后重试。",
   tryNow: "立即重试",
   replaced: "连接数过多：本页已让位给更新的连接。",
