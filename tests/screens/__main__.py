@@ -72,7 +72,6 @@ async def visit(
         height=layout.height,
         scale=layout.scale,
         locale=first.locale,
-        direct=True,
     )
     language = first.locale[:2]
     if first.person:

@@ -65,7 +65,7 @@ export function errorText(error) {
   if (error.status === 503) return t("errorBusy");
   if (hasText(`reason.${error.reason}`)) return t(`reason.${error.reason}`);
   const [field] = Object.entries(error.errors).map(([name, text]) => `${name}: ${text}`);
-  return t("errorOther", { detail: field ?? error.detail ?? error.message });
+  return t("errorOther", { detail: field || error.detail || error.message });
 }
 
 /** Why a message was refused. */

@@ -194,7 +194,7 @@ export default {
   "reason.no-answer": "the server does not answer",
 
   // People and groups
-  "people.search": "Name, username, number or mobile number",
+  "people.search": "Name, username or number",
   "people.searchHint": "Type the beginning of a username, or a whole number or mobile number.",
   "people.found": "Others",
   "people.count": "{count} found",
@@ -202,7 +202,7 @@ export default {
   "people.again": "Try again",
   "people.accept": "Accept",
   "people.refuse": "Refuse",
-  "contacts.search": "Search your contacts",
+  "contacts.search": "Search contacts",
   "contacts.find": "Find people",
   "contacts.none": "No contacts yet. Find people you know, and ask them.",
   "contacts.pending": "Ask to be your contacts",
