@@ -279,28 +279,46 @@ test("clean_text_drops_what_xml_cannot_carry", () => {
   assert.equal(cleanText("a\r\nb\rc\u0000\u001f\ufffe\td\ud800😀"), "a\nb\nc\td\ufffd😀");
 });
 
-test("what_is_told_of_a_conversation_after_it_was_set_here_is_older", async () => {
+test("what_was_set_here_is_not_undone_by_what_it_was_before", async () => {
   let answerLater;
   const { fetch } = http({
     "PATCH /api/conversations": ({ body }) =>
       new Promise((done) => (answerLater = () => done(answer(200, { draft: body.draft })))),
   });
-  const { client, socket } = await online([row(1, { draft: "begun" })], { fetch });
+  const { client, socket } = await online([row(1)], { fetch });
+  const set = async (draft, whileTelling = () => {}) => {
+    const change = client.change(TO_ANN, { draft });
+    await settle();
+    whileTelling();
+    answerLater();
+    await change;
+  };
   const told = (draft) => socket.receive({ cmd: 24, chat: 10, dstid: ANN, draft });
   const draft = () => client.conversation(KEY).draft;
-  const change = client.change(TO_ANN, { draft: "" });
-  await settle();
-  told("begun");
-  answerLater();
-  await change;
+  await set("begun", () => told(""));
+  assert.equal(draft(), "begun");
+  await set("", () => told("begun"));
   assert.equal(draft(), "");
   told("begun");
+  assert.equal(draft(), "");
+  told("of another device");
+  assert.equal(draft(), "of another device");
+
+  await set("");
   socket.onclose({ code: 1006 });
   mock.timers.tick(3000);
-  const next = await answerSync([row(1, { draft: "begun", pinned: true })]);
+  await answerSync([row(1, { draft: "begun", pinned: true })]);
   assert.equal(draft(), "");
-  assert.equal(client.conversation(KEY).pinned, true, "nothing else was set here");
+  assert.equal(client.conversation(KEY).pinned, true);
   mock.timers.tick(5000);
-  next.receive({ cmd: 24, chat: 10, dstid: ANN, draft: "of another device" });
-  assert.equal(draft(), "of another device");
+  Socket.last.receive({ cmd: 24, chat: 10, dstid: ANN, draft: "begun" });
+  assert.equal(draft(), "begun", "that is long ago");
+});
+
+test("change_that_fails_leaves_what_is_told", async () => {
+  const { fetch } = http({ "PATCH /api/conversations": () => answer(503, {}) });
+  const { client, socket } = await online([row(1, { pinned: false })], { fetch });
+  await assert.rejects(client.change(TO_ANN, { pinned: true }), { status: 503 });
+  for (const pinned of [true, false]) socket.receive({ cmd: 24, chat: 10, dstid: ANN, pinned });
+  assert.equal(client.conversation(KEY).pinned, false);
 });

@@ -5,8 +5,8 @@ import { Timeline } from "./timeline.js";
 
 const SET = ["pinned", "muted", "archived", "draft"];
 const PLACE = ["chat", "dstid", "name", "avatar"];
-/** So long after the user has set something here, what is told of it may be older than that. */
-const OWN_MS = 5000;
+/** So long after the user has set something here, what it was before may yet be told. */
+const OLD_MS = 5000;
 /** What is kept of a conversation over a reload. */
 const KEPT = [...PLACE, "seq", "read", "unread", "mentioned", "last", ...SET];
 
@@ -17,8 +17,8 @@ class Conversation {
   typing = new Set();
   /** Other parts of the log that are looked at. */
   windows = [];
-  /** Name of what the user has set here → until when that counts, and not what is told. */
-  own = {};
+  /** What the user has set: name → `now`; what it was `before`, not believed `until` then. */
+  settings = {};
   /** Up to this seq `unread`, `mentioned` and `last` say what is so. */
   counted = 0;
   /** The read pointer that the server has. */
@@ -88,30 +88,39 @@ export class Conversations {
     return conversation;
   }
 
-  /** Takes in what the user has set, as it is told (cmd 24, or a row). */
+  /** Takes in what the user has set (cmd 24, or a row), unless it was set here since. */
   set(conversation, what) {
     for (const name of SET) {
-      const isNews = what[name] !== undefined && !(Date.now() < conversation.own[name]);
-      if (isNews) conversation[name] = what[name];
+      if (what[name] === undefined) continue;
+      const setting = this.#setting(conversation, name);
+      if (Date.now() < setting.until && setting.before.has(what[name])) continue;
+      conversation[name] = setting.now = what[name];
     }
   }
 
   /** Has the server told what the user sets, and takes in its answer. Throws as `tell` does. */
   async change(conversation, what, tell) {
-    const names = Object.keys(what);
-    const hold = (until) => names.forEach((name) => (conversation.own[name] = until));
-    hold(Infinity);
+    const settings = Object.keys(what).map((name) => {
+      const setting = this.#setting(conversation, name);
+      if (Date.now() >= setting.until) setting.before.clear();
+      setting.before.add(setting.now);
+      setting.before.delete(what[name]);
+      return Object.assign(setting, { now: what[name], until: Infinity });
+    });
+    let until = 0;
     try {
-      const answer = await tell();
-      hold(0);
-      this.set(conversation, answer);
-      hold(Date.now() + OWN_MS);
-    } catch (error) {
-      hold(0);
-      throw error;
+      this.set(conversation, await tell());
+      until = Date.now() + OLD_MS;
+    } finally {
+      for (const setting of settings) setting.until = until;
     }
     this.sort();
     this.#emit("conversations");
+  }
+
+  #setting(conversation, name) {
+    const first = { now: conversation[name], before: new Set(), until: 0 };
+    return (conversation.settings[name] ??= first);
   }
 
   /** Everything up to `seq` has been read, here or elsewhere. */
