@@ -8,6 +8,7 @@ from playwright.async_api import Locator, expect
 from tests.support.axe import violations
 from tests.support.browser import CHROMIUM, NETWORK_ERRORS, People, until
 from tests.support.chat_page import ChatPage
+from tests.support.eventually import eventually
 from tests.support.groups import make_group
 from tests.support.json_client import JsonClient
 from tests.support.node import ROOT, Node
@@ -352,8 +353,12 @@ async def test_owner_changes_what_the_group_is(node: Node, people: People) -> No
     for each in (info, await open_info(other)):
         await expect(each.locator(".people-card .avatar img")).to_be_visible()
     await page.field("group.quiet").check()
-    _, inbox = await ann.call("GET", "/api/conversations")
-    assert [one["muted"] for one in inbox["conversations"]] == [True]
+
+    async def is_muted() -> bool:
+        _, inbox = await ann.call("GET", "/api/conversations")
+        return [one["muted"] for one in inbox["conversations"]] == [True]
+
+    await eventually(is_muted)
 
 
 @pytest.mark.gen_test(timeout=120)

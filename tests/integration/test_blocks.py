@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.contacts import ask, befriend, block, call, contacts, states, unblock
+from tests.support.eventually import eventually
 from tests.support.json_client import JsonClient
 from tests.support.node import Node
 from tests.support.xmpp_client import XmppClient
@@ -168,10 +169,17 @@ async def test_blocked_contact_stays_one_and_both_look_offline(node: Node) -> No
     for client, other in ((alice, bob), (bob, alice)):
         told = {"cmd": 20, "userid": other.id, "state": "offline"}
         assert await client.expect(cmd=20, state="offline") == told
-        contact = (await contacts(client))[other.id]
-        assert (contact["state"], contact["presence"], contact["status"]) == ("both", "offline", "")
+
+        async def looks_offline(client: JsonClient = client, other: JsonClient = other) -> bool:
+            """On any node: each hears of the block within a second or two."""
+            contact = (await contacts(client))[other.id]
+            assert contact["state"] == "both"
+            return (contact["presence"], contact["status"]) == ("offline", "")
+
+        await eventually(looks_offline)
     await refused(alice, bob, "not-allowed")
-    await bob.settled()
+    for client in (alice, bob):  # what they were told before has come by now
+        await client.settled()
     bob.send(cmd=20, state="away")
     alice.send(cmd=20, state="away")
     carol = await JsonClient.online(node)
