@@ -4,6 +4,7 @@ import pytest
 from slixmpp.exceptions import IqError
 from slixmpp.xmlstream import ET
 
+from tests.support.eventually import eventually
 from tests.support.groups import members_of
 from tests.support.json_client import JsonClient, fresh_name, http
 from tests.support.node import Node
@@ -156,8 +157,13 @@ async def test_voice_is_not_being_muted(node: Node) -> None:
     await play.romeo.expect_presence(
         lambda one: item(one).get("role") == "visitor" and "110" in codes(one)
     )
-    muted = await play.juliet.listed(play.room, role="visitor")
-    assert {one["jid"] for one in muted} == {play.bob.jid, play.nurse.jid}
+
+    async def are_listed() -> bool:
+        """On any node: each hears of the change within a second or two."""
+        muted = await play.juliet.listed(play.room, role="visitor")
+        return {one["jid"] for one in muted} == {play.bob.jid, play.nurse.jid}
+
+    await eventually(are_listed)
 
 
 @pytest.mark.gen_test(timeout=40)
