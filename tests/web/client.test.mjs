@@ -315,6 +315,16 @@ test("what_was_set_here_is_not_undone_by_what_it_was_before", async () => {
   assert.equal(draft(), "begun", "that is long ago");
 });
 
+test("change_that_succeeds_at_last_is_not_undone_by_what_it_was_before", async () => {
+  const answers = [answer(503, {}), answer(200, { draft: "begun" })];
+  const { fetch } = http({ "PATCH /api/conversations": () => answers.shift() });
+  const { client, socket } = await online([row(1)], { fetch });
+  await assert.rejects(client.change(TO_ANN, { draft: "begun" }), { status: 503 });
+  await client.change(TO_ANN, { draft: "begun" });
+  socket.receive({ cmd: 24, chat: 10, dstid: ANN, draft: "" });
+  assert.equal(client.conversation(KEY).draft, "begun");
+});
+
 test("change_that_fails_leaves_what_is_told", async () => {
   const { fetch } = http({ "PATCH /api/conversations": () => answer(503, {}) });
   const { client, socket } = await online([row(1, { pinned: false })], { fetch });

@@ -103,16 +103,17 @@ export class Conversations {
     const settings = Object.keys(what).map((name) => {
       const setting = this.#setting(conversation, name);
       if (Date.now() >= setting.until) setting.before.clear();
-      setting.before.add(setting.now);
-      setting.before.delete(what[name]);
-      return Object.assign(setting, { now: what[name], until: Infinity });
+      const was = setting.now;
+      setting.before.add(was).delete(what[name]);
+      Object.assign(setting, { now: what[name], until: Infinity });
+      return { setting, was };
     });
-    let until = 0;
     try {
       this.set(conversation, await tell());
-      until = Date.now() + OLD_MS;
-    } finally {
-      for (const setting of settings) setting.until = until;
+      for (const { setting } of settings) setting.until = Date.now() + OLD_MS;
+    } catch (error) {
+      for (const { setting, was } of settings) Object.assign(setting, { now: was, until: 0 });
+      throw error;
     }
     this.sort();
     this.#emit("conversations");
