@@ -332,3 +332,15 @@ test("change_that_fails_leaves_what_is_told", async () => {
   for (const pinned of [true, false]) socket.receive({ cmd: 24, chat: 10, dstid: ANN, pinned });
   assert.equal(client.conversation(KEY).pinned, false);
 });
+
+test("group_that_was_left_while_the_list_was_read_stays_away", async () => {
+  const group = row(1, { chat: 11, dstid: 20000, name: "G" });
+  const { client, socket } = await online([group]);
+  socket.receive({ cmd: 22, event: "owner", dstid: 20000, userid: ANN });
+  mock.timers.tick(5000);
+  const { rid } = socket.of(30).at(-1);
+  socket.receive({ cmd: 22, event: "left", dstid: 20000, userid: ME });
+  socket.receive({ cmd: 30, rid, conversations: [group, row(1)], more: false });
+  await settle();
+  assert.deepEqual(client.conversations.map(({ key }) => key), [KEY]);
+});

@@ -27,6 +27,7 @@ export class History {
   #catching = new Set();
   #looked = "";
   #refreshing = null;
+  #readings = new Set(); // for each list that is being read: keys of groups that are gone since
 
   /** `received(conversation, entry)`: a message is new here; null: others', by the list. */
   constructor({ me, link, conversations, outbox, emit, received }) {
@@ -80,8 +81,13 @@ export class History {
   }
 
   async #readList(before) {
-    const page = await this.#link.ask(before ? { cmd: 30, before } : { cmd: 30 });
-    for (const row of page.conversations) this.#adopt(row);
+    const gone = new Set();
+    this.#readings.add(gone);
+    const asked = this.#link.ask(before ? { cmd: 30, before } : { cmd: 30 });
+    const page = await asked.finally(() => this.#readings.delete(gone));
+    for (const row of page.conversations) {
+      if (!gone.has(keyOf(row.chat, row.dstid))) this.#adopt(row);
+    }
     this.#conversations.sort();
     this.synced = true;
     this.#emit("conversations");
@@ -303,6 +309,7 @@ export class History {
 
   groupGone(dstid) {
     const key = keyOf(GROUP, dstid);
+    for (const gone of this.#readings) gone.add(key);
     this.#outbox.discardAll(key);
     this.#conversations.remove(key);
   }
